@@ -1,0 +1,45 @@
+import type { ImageConfig } from "../oci/image-config.js";
+import type { Platform } from "../oci/platform.js";
+
+/** A base image as the chosen daemon (or the layout on disk) resolved it. */
+export type BaseFact = RegistryBaseFact | LayoutBaseFact;
+
+/** A registry base pinned to a digest. */
+export interface RegistryBaseFact {
+  readonly kind: "registry";
+  /** Reference with digest, e.g. `docker.io/library/debian:bookworm@sha256:…`. */
+  readonly ref: string;
+  readonly digest: string;
+  readonly config: ImageConfig;
+}
+
+/** A base read from an OCI layout. */
+export interface LayoutBaseFact {
+  readonly kind: "oci-layout";
+  /** Content store id under which the session serves the layout. */
+  readonly store: string;
+  /** Digest of the manifest or index in the layout. */
+  readonly digest: string;
+  readonly config: ImageConfig;
+}
+
+/** A local tree as the engine found it: that it exists, and under which name the session will serve it. */
+export interface TreeFact {
+  /** `local://` name. */
+  readonly name: string;
+  /** Path-unique key under which the daemon keeps its copy. */
+  readonly sharedKeyHint: string;
+}
+
+/** What compiling a chain needs from outside; gathered by the engine, keyed by the ids in `Needs`. */
+export interface Facts {
+  readonly platform: Platform;
+  readonly bases: ReadonlyMap<string, BaseFact>;
+  readonly trees: ReadonlyMap<string, TreeFact>;
+  /** Contents of small files. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Seconds since 1970 for every copied file; `undefined` = 1980-01-01T00:00:02Z. */
+  readonly sourceDateEpoch: number | undefined;
+  /** Value of `local.unique`: keeps this build's local sources apart from those of any other session. */
+  readonly localUniqueId: string;
+}

@@ -1,0 +1,118 @@
+import { ChannelCredentials, type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
+import { type Address, formatAddress } from "./address.js";
+import { translateCallError } from "./node-error.js";
+import { loadTls, type TlsMaterial, type TlsOptions } from "./tls-options.js";
+import { UpgradeCredentials } from "./upgrade-credentials.js";
+
+/** containerd's, BuildKit's and Docker's message limit. */
+export const messageLimit: number = 16 * 1024 * 1024;
+
+/** buildkitd answers pings more often than every five minutes with GOAWAY `too_many_pings`. */
+const keepaliveMs = 5 * 60 * 1000;
+
+/** The client's receive window, for large downloads over connections with some latency. */
+const receiveWindow = 8 * 1024 * 1024;
+
+/** Options of {@link openConnection}. */
+export interface ConnectionOptions {
+  /** Certificates for `tcp://` and `docker://host:port`; without them those are plain. */
+  readonly tls?: TlsOptions | undefined;
+}
+
+/**
+ * One gRPC channel to a daemon.
+ *
+ * Connects on the first call and reconnects by itself. Calls are made through `createClient` and
+ * `openTunnel`. `close` ends every call on it.
+ */
+export class Connection implements AsyncDisposable {
+  readonly address: Address;
+  /** Certificates as loaded; `undefined` = none were given. */
+  readonly tls: TlsMaterial | undefined;
+  readonly #client: Client;
+  #wasReady = false;
+  #closed = false;
+
+  constructor(address: Address, tls: TlsMaterial | undefined) {
+    this.address = address;
+    this.tls = tls;
+    this.#client = new Client(target(address), channelCredentials(address, tls), channelOptions(tls));
+  }
+
+  /** The grpc-js client behind it: for the files of this room. */
+  get client(): Client {
+    return this.#client;
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Notes that the daemon has answered: from now on a transport failure means that it was lost. */
+  markReady(): void {
+    this.#wasReady = true;
+  }
+
+  /** Translates what a call on this connection failed with into Kiln's errors. */
+  translate(error: unknown): unknown {
+    return translateCallError(error, { address: formatAddress(this.address), wasReady: this.#wasReady });
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Prepares a connection to a daemon; nothing is sent before the first call.
+ *
+ * Rejects with `ERR_KILN_TLS` when a certificate file cannot be read.
+ */
+export async function openConnection(address: Address, options: ConnectionOptions = {}): Promise<Connection> {
+  const tls = options.tls === undefined ? undefined : await loadTls(options.tls);
+  return new Connection(address, tls);
+}
+
+function target(address: Address): string {
+  if ("path" in address) return `unix://${address.path}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `dns:${host}:${address.port}`;
+}
+
+function channelCredentials(address: Address, tls: TlsMaterial | undefined): ChannelCredentials {
+  if (address.scheme === "docker") {
+    return new UpgradeCredentials("host" in address ? address.host : "docker", tls);
+  }
+  if (tls === undefined) return credentials.createInsecure();
+  return ChannelCredentials.createSsl(bytes(tls.ca), bytes(tls.key), bytes(tls.cert), {
+    rejectUnauthorized: !tls.skipVerify,
+  });
+}
+
+function channelOptions(tls: TlsMaterial | undefined): ChannelOptions {
+  return {
+    "grpc.max_receive_message_length": messageLimit,
+    "grpc.max_send_message_length": messageLimit,
+    "grpc.keepalive_time_ms": keepaliveMs,
+    "grpc.keepalive_permit_without_calls": 0,
+    "grpc-node.flow_control_window": receiveWindow,
+    // A daemon's socket is never behind an HTTP proxy that the environment names for the web.
+    "grpc.enable_http_proxy": 0,
+    // Each engine has a channel of its own: its socket then closes when it closes.
+    "grpc.use_local_subchannel_pool": 1,
+    ...(tls?.serverName === undefined
+      ? {}
+      : { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }),
+  };
+}
+
+function bytes(pem: string | undefined): Buffer | null {
+  return pem === undefined ? null : Buffer.from(pem);
+}

@@ -1,0 +1,256 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type ServerDuplexStream, type ServerWritableStream, status } from "@grpc/grpc-js";
+import {
+  Content,
+  ListContentRequestSchema,
+  ListContentResponseSchema,
+  ReadContentRequestSchema,
+  ReadContentResponseSchema,
+  WriteAction,
+  type WriteContentRequest,
+  WriteContentRequestSchema,
+  WriteContentResponseSchema,
+} from "../gen/containerd/services/content/v1/content_pb.js";
+import { type Digest, isDigest } from "../oci/digest.js";
+import { type Attachable, rawService } from "./attachable.js";
+import { type BlobWriter, ContentConflict, type ContentStore } from "./content-store.js";
+import { headerOf, ServiceRefusal, statusOf, unaryMethods } from "./unary-service.js";
+
+/** Metadata key in which the daemon names the store it means. */
+const storeHeader = "buildkit-attachable-store-id";
+
+/** Data in one message to the daemon. */
+const readBytes = 1024 * 1024;
+
+/**
+ * containerd's content service over OCI layouts on this machine.
+ *
+ * Keys are store ids as the daemon sends them: `oci:NAME` for bases, `export` for a layout being written.
+ * Stores without `begin` are read-only. Digests from the daemon are checked before they become a path.
+ */
+export function contentService(stores: ReadonlyMap<string, ContentStore>): Attachable {
+  const choose = (id: string | undefined): ContentStore => {
+    const store = id === undefined ? undefined : stores.get(id);
+    if (store === undefined)
+      throw new ServiceRefusal(status.NOT_FOUND, `unknown store ${id ?? "(none named)"}`);
+    return store;
+  };
+  return rawService(Content.typeName, [
+    ...unaryMethods(Content, {
+      async info(request, context) {
+        const found = await choose(context.header(storeHeader)).info(checkDigest(request.digest));
+        if (found === undefined) throw notFound(request.digest);
+        const at = timestampFromDate(found.modifiedAt);
+        return { info: { digest: found.digest, size: BigInt(found.size), createdAt: at, updatedAt: at } };
+      },
+      update: () => {
+        throw new ServiceRefusal(status.UNIMPLEMENTED, "an OCI layout keeps no labels");
+      },
+      delete: () => {
+        throw new ServiceRefusal(
+          status.PERMISSION_DENIED,
+          "blobs of this machine's layouts are not the daemon's to delete",
+        );
+      },
+      status: (request) => {
+        throw new ServiceRefusal(status.NOT_FOUND, `no write ${request.ref} is under way`);
+      },
+      listStatuses: () => ({ statuses: [] }),
+      abort: (request) => {
+        throw new ServiceRefusal(status.NOT_FOUND, `no write ${request.ref} is under way`);
+      },
+    }),
+    {
+      name: "List",
+      clientStream: false,
+      serverStream: true,
+      handler: (call: ServerWritableStream<Buffer, Buffer>) =>
+        answer(call, async () => {
+          fromBinary(ListContentRequestSchema, call.request);
+          for await (const blob of choose(headerOf(call, storeHeader)).list()) {
+            await send(
+              call,
+              toBinary(
+                ListContentResponseSchema,
+                create(ListContentResponseSchema, {
+                  info: [
+                    {
+                      digest: blob.digest,
+                      size: BigInt(blob.size),
+                      updatedAt: timestampFromDate(blob.modifiedAt),
+                    },
+                  ],
+                }),
+              ),
+            );
+          }
+        }),
+    },
+    {
+      name: "Read",
+      clientStream: false,
+      serverStream: true,
+      handler: (call: ServerWritableStream<Buffer, Buffer>) =>
+        answer(call, () => read(call, choose(headerOf(call, storeHeader)))),
+    },
+    {
+      name: "Write",
+      clientStream: true,
+      serverStream: true,
+      handler: (call: ServerDuplexStream<Buffer, Buffer>) =>
+        answer(call, () => write(call, choose(headerOf(call, storeHeader)))),
+    },
+  ]);
+}
+
+async function read(call: ServerWritableStream<Buffer, Buffer>, store: ContentStore): Promise<void> {
+  const request = fromBinary(ReadContentRequestSchema, call.request);
+  const digest = checkDigest(request.digest);
+  const file = await store.openBlob(digest);
+  if (file === undefined) throw notFound(digest);
+  try {
+    const { size } = await file.stat();
+    const start = Number(request.offset);
+    if (start < 0 || start > size)
+      throw new ServiceRefusal(status.OUT_OF_RANGE, `read past the end of ${digest}`);
+    const wanted = Number(request.size);
+    const end = wanted <= 0 ? size : Math.min(size, start + wanted);
+    for (let offset = start; offset < end; ) {
+      if (call.cancelled) return;
+      const data = Buffer.allocUnsafe(Math.min(readBytes, end - offset));
+      const { bytesRead } = await file.read(data, 0, data.length, offset);
+      if (bytesRead === 0)
+        throw new ServiceRefusal(status.DATA_LOSS, `${digest} became shorter while it was read`);
+      await send(
+        call,
+        toBinary(
+          ReadContentResponseSchema,
+          create(ReadContentResponseSchema, {
+            offset: BigInt(offset),
+            data: data.subarray(0, bytesRead),
+          }),
+        ),
+      );
+      offset += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function write(call: ServerDuplexStream<Buffer, Buffer>, store: ContentStore): Promise<void> {
+  if (store.begin === undefined)
+    throw new ServiceRefusal(status.PERMISSION_DENIED, "this store is read-only");
+  let writer: BlobWriter | undefined;
+  let expected: Digest | undefined;
+  let total = 0;
+  try {
+    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+      const request = fromBinary(WriteContentRequestSchema, bytes as Buffer);
+      if (writer === undefined && request.ref === "") {
+        throw new ServiceRefusal(status.INVALID_ARGUMENT, "the first message of a write must name it");
+      }
+      if (request.total > 0n) total = Number(request.total);
+      if (request.expected !== "") {
+        expected = checkDigest(request.expected);
+        store.note?.(expected);
+        if ((await store.info(expected)) !== undefined) {
+          throw new ServiceRefusal(status.ALREADY_EXISTS, `blob ${expected} exists`);
+        }
+      }
+      writer ??= await store.begin();
+      const digest = await apply(writer, request, total, expected);
+      await send(
+        call,
+        toBinary(
+          WriteContentResponseSchema,
+          create(WriteContentResponseSchema, {
+            action: request.action,
+            startedAt: time(writer.startedAt),
+            updatedAt: time(writer.updatedAt),
+            offset: BigInt(writer.offset),
+            total: BigInt(total),
+            digest: digest ?? "",
+          }),
+        ),
+      );
+      if (digest !== undefined) {
+        writer = undefined;
+        return;
+      }
+    }
+  } catch (error) {
+    if (error instanceof ContentConflict) {
+      const code = error.reason === "offset" ? status.OUT_OF_RANGE : status.FAILED_PRECONDITION;
+      throw new ServiceRefusal(code, error.message);
+    }
+    throw error;
+  } finally {
+    await writer?.abort();
+  }
+}
+
+/** Carries out one message of a write; the blob's digest once it is committed. */
+async function apply(
+  writer: BlobWriter,
+  request: WriteContentRequest,
+  total: number,
+  expected: Digest | undefined,
+): Promise<Digest | undefined> {
+  if (request.action === WriteAction.STAT) return undefined;
+  if (request.data.length > 0) await writer.write(request.data, Number(request.offset));
+  return request.action === WriteAction.COMMIT ? writer.commit(total, expected) : undefined;
+}
+
+function time(date: Date): Timestamp {
+  return timestampFromDate(date);
+}
+
+function checkDigest(text: string): Digest {
+  if (isDigest(text)) return text;
+  throw new ServiceRefusal(
+    status.INVALID_ARGUMENT,
+    `not a sha256 digest: ${JSON.stringify(text.slice(0, 100))}`,
+  );
+}
+
+function notFound(digest: string): ServiceRefusal {
+  return new ServiceRefusal(status.NOT_FOUND, `content ${digest}: not found`);
+}
+
+/** What the handlers of this file use of a stream, whichever its kind. */
+interface Answering {
+  readonly cancelled: boolean;
+  write(message: Buffer): boolean;
+  end(): unknown;
+  emit(event: "error", error: unknown): boolean;
+  once(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+}
+
+/** Runs a streaming handler; ends the call when it returns, with its error's status when it throws. */
+async function answer(call: Answering, handle: () => Promise<void>): Promise<void> {
+  try {
+    await handle();
+    call.end();
+  } catch (error) {
+    call.emit("error", statusOf(error));
+  }
+}
+
+/** Sends one message and waits while the transport is full. */
+async function send(call: Answering, bytes: Uint8Array): Promise<void> {
+  if (call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      call.off("drain", done);
+      call.off("close", done);
+      call.off("cancelled", done);
+      resolve();
+    };
+    call.once("drain", done);
+    call.once("close", done);
+    call.once("cancelled", done);
+  });
+}

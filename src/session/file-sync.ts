@@ -1,0 +1,55 @@
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { sendTree } from "../fsutil/send.js";
+import type { Tree } from "../fsutil/tree.js";
+import { FileSync } from "../gen/moby/filesync/v1/filesync_pb.js";
+import { type Attachable, rawService } from "./attachable.js";
+import { packetChannel } from "./packet-stream.js";
+import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
+
+/** Told of transfers: how far one is, and why one failed. */
+export interface FileSyncOptions {
+  readonly onProblem?: ((name: string, error: unknown) => void) | undefined;
+}
+
+/**
+ * Sends local trees to the daemon, by the names under which a definition's `local://` sources ask for them.
+ *
+ * Include and exclude patterns and paths to follow that come with the request narrow the tree further. A
+ * name that is not in `trees` is refused in the words of BuildKit's own client.
+ */
+export function fileSyncService(trees: ReadonlyMap<string, Tree>, options: FileSyncOptions = {}): Attachable {
+  return rawService(FileSync.typeName, [
+    {
+      name: FileSync.method.diffCopy.name,
+      clientStream: true,
+      serverStream: true,
+      handler: async (call: ServerDuplexStream<Buffer, Buffer>) => {
+        const name = headerList(call, "dir-name")[0] ?? "";
+        const gone = new AbortController();
+        call.on("cancelled", () => gone.abort(new Error("the daemon no longer wants the files")));
+        try {
+          const tree = trees.get(name);
+          if (tree === undefined)
+            throw new ServiceRefusal(status.NOT_FOUND, `no access allowed to dir "${name}"`);
+          const narrowed = tree.narrow({
+            include: headerList(call, "include-patterns"),
+            exclude: headerList(call, "exclude-patterns"),
+            followPaths: headerList(call, "followpaths"),
+          });
+          await sendTree(packetChannel(call), narrowed, { signal: gone.signal });
+          call.end();
+        } catch (error) {
+          if (!call.cancelled) options.onProblem?.(name, error);
+          call.emit("error", statusOf(error));
+        }
+      },
+    },
+  ]);
+}
+
+/** All values of a key; since BuildKit 0.12 a key with non-ASCII values comes URL-escaped, marked `KEY-encoded`. */
+function headerList(call: ServerDuplexStream<Buffer, Buffer>, key: string): readonly string[] {
+  const values = call.metadata.get(key).map((value) => value.toString());
+  if (headerOf(call, `${key}-encoded`) !== "1") return values;
+  return values.map((value) => decodeURIComponent(value.replaceAll("+", "%20")));
+}

@@ -1,0 +1,13 @@
+import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.js";
+import type { Attachable } from "./attachable.js";
+import { unaryService } from "./unary-service.js";
+
+/**
+ * gRPC's health service, always SERVING.
+ *
+ * The daemon asks every 5 s and closes a session that misses two answers in a row; that it is answered at
+ * all is the point.
+ */
+export function healthService(): Attachable {
+  return unaryService(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
+}

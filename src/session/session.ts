@@ -1,0 +1,109 @@
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { finished } from "node:stream/promises";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { KilnError } from "../errors.js";
+import { createDeferred } from "../internal/deferred.js";
+import { randomId } from "../internal/random-id.js";
+import { type Connection, messageLimit } from "../rpc/connection.js";
+import { openTunnel } from "../rpc/tunnel.js";
+import type { Attachable } from "./attachable.js";
+import { healthService } from "./health.js";
+import { widenReceiveWindow } from "./receive-window.js";
+
+const sessionMethod = "/moby.buildkit.v1.Control/Session";
+
+/** How long a closing session waits for the daemon to end its side. */
+const closeGraceMs = 2_000;
+
+/** Options of {@link openSession}. */
+export interface SessionOptions {
+  /** What the daemon may call back; health is always there. */
+  readonly services: readonly Attachable[];
+  /** The session's id; made up when left out. Must be unique among the daemon's sessions. */
+  readonly id?: string | undefined;
+  /** Joins the daemon's copies of local directories across sessions; default empty. */
+  readonly sharedKey?: string | undefined;
+}
+
+/**
+ * A session: HTTP/2 with the roles reversed inside one call of the daemon's, over which it asks its client
+ * for files, credentials and secrets and hands over results.
+ */
+export interface Session extends AsyncDisposable {
+  readonly id: string;
+  /** Resolves with an error when the session ends without `close`; never resolves otherwise. */
+  readonly lost: Promise<KilnError>;
+  /** Ends the session; calls in flight are cut off. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a session on a connection.
+ *
+ * Returns at once: the daemon picks it up when a build names its id, and waits some seconds for it. Metadata
+ * keys are BuildKit's (`session/grpchijack`).
+ */
+export function openSession(connection: Connection, options: SessionOptions): Session {
+  const id = options.id ?? randomId();
+  const services = [healthService(), ...options.services];
+  const server = new Server({
+    "grpc.max_receive_message_length": messageLimit,
+    "grpc.max_send_message_length": messageLimit,
+  });
+  for (const service of services) service.register(server);
+  const tunnel = openTunnel(connection, sessionMethod, {
+    metadata: {
+      "x-docker-expose-session-uuid": id,
+      "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
+      "x-docker-expose-session-grpc-method": services.flatMap(({ methods }) => methods),
+    },
+  });
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  widenReceiveWindow(server);
+  const lost = createDeferred<KilnError>();
+  let closing: Promise<void> | undefined;
+  let failure: Error | undefined;
+  tunnel.once("error", (error) => {
+    failure = error;
+  });
+  tunnel.once("close", () => {
+    if (closing === undefined) lost.resolve(lostError(failure));
+    server.forceShutdown();
+  });
+  injector.injectConnection(tunnel);
+  const close = (): Promise<void> => {
+    closing ??= closeTunnel(tunnel, server);
+    return closing;
+  };
+  return { id, lost: lost.promise, close, [Symbol.asyncDispose]: close };
+}
+
+async function closeTunnel(tunnel: Duplex, server: Server): Promise<void> {
+  if (!tunnel.destroyed) {
+    const patience = AbortSignal.timeout(closeGraceMs);
+    tunnel.on("error", () => {});
+    // Half-close first: the daemon then ends the call itself and forgets the session without an error.
+    tunnel.end();
+    tunnel.resume();
+    await finished(tunnel, { signal: patience }).catch(() => {});
+    if (!tunnel.destroyed) {
+      const closed = once(tunnel, "close");
+      tunnel.destroy();
+      await closed;
+    }
+  }
+  server.forceShutdown();
+}
+
+function lostError(failure: Error | undefined): KilnError {
+  if (failure instanceof KilnError) return failure;
+  return new KilnError(
+    "ERR_KILN_CONNECTION_LOST",
+    `the daemon ended the session${failure === undefined ? "" : `: ${failure.message}`}`,
+    {
+      ...(failure === undefined ? {} : { cause: failure }),
+      hint: "It does so when it shuts down, or when this process did not answer its health checks for 20 s.",
+    },
+  );
+}

@@ -67,6 +67,7 @@ function npmRun(args) {
   return new Promise((resolve, reject) => {
     const child = spawn("npm", ["run", "--silent", ...args], {
       cwd: root,
+      env: { ...process.env, ...(pc.isColorSupported ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

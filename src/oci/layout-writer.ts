@@ -1,0 +1,73 @@
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { randomId } from "../internal/random-id.js";
+import { annotationKeys, type Descriptor } from "./descriptor.js";
+import { digestHex, sha256 } from "./digest.js";
+import type { ImageIndex } from "./manifest.js";
+import { mediaTypes } from "./media-types.js";
+
+/** Makes a directory an OCI layout: the marker file and the place for blobs. What is there already stays. */
+export async function initOciLayout(dir: string): Promise<void> {
+  await mkdir(join(dir, "blobs", "sha256"), { recursive: true });
+  await replaceFile(join(dir, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+}
+
+/** How an entry is named in a layout's index. */
+export interface IndexEntryNames {
+  /** `org.opencontainers.image.ref.name`. */
+  readonly tag?: string | undefined;
+  /** `io.containerd.image.name`. */
+  readonly imageName?: string | undefined;
+}
+
+/**
+ * Puts an image into a layout's index under its names, replacing the entry that had them.
+ *
+ * Other entries stay. The index is replaced as a whole, by rename. Annotation keys are those of BuildKit's
+ * own client (`client/ociindex`).
+ */
+export async function updateOciIndex(
+  dir: string,
+  descriptor: Descriptor,
+  names: IndexEntryNames = {},
+): Promise<void> {
+  const file = join(dir, "index.json");
+  const tag = names.tag ?? "latest";
+  const annotations = {
+    ...descriptor.annotations,
+    [annotationKeys.refName]: tag,
+    ...(names.imageName === undefined ? {} : { [annotationKeys.imageName]: names.imageName }),
+  };
+  const others = (await readManifests(file)).filter(
+    (entry) => entry.annotations?.[annotationKeys.refName] !== tag && entry.annotations !== undefined,
+  );
+  const index: ImageIndex = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: [...others, { ...descriptor, annotations }],
+  };
+  await replaceFile(file, JSON.stringify(index));
+}
+
+/** Writes a blob under its digest; a blob that is there already is not written again. */
+export async function writeBlob(dir: string, bytes: Uint8Array): Promise<{ digest: string; size: number }> {
+  const digest = sha256(bytes);
+  await replaceFile(join(dir, "blobs", "sha256", digestHex(digest)), bytes);
+  return { digest, size: bytes.length };
+}
+
+async function readManifests(file: string): Promise<readonly Descriptor[]> {
+  try {
+    const index = JSON.parse(await readFile(file, "utf8")) as ImageIndex;
+    return Array.isArray(index.manifests) ? index.manifests : [];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.${randomId()}.tmp`;
+  await writeFile(temporary, content, { flag: "wx" });
+  await rename(temporary, path);
+}

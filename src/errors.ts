@@ -18,9 +18,11 @@ export type KilnErrorCode =
   // Files of the user's.
   | "ERR_KILN_FILE_NOT_FOUND"
   | "ERR_KILN_FILE_UNREADABLE"
+  | "ERR_KILN_FILE_CHANGED"
   | "ERR_KILN_RECIPE"
   | "ERR_KILN_LAYOUT_INVALID"
   | "ERR_KILN_OUTPUT_EXISTS"
+  | "ERR_KILN_OUTPUT_UNWRITABLE"
   // Finding and reaching a daemon.
   | "ERR_KILN_NO_DAEMON"
   | "ERR_KILN_CONNECT_FAILED"

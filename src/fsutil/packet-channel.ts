@@ -1,4 +1,9 @@
-/** A stream of encoded fsutil packets in both directions. */
+/**
+ * One direction-pair of encoded fsutil packets, each a whole protobuf message.
+ *
+ * The user of a channel calls `return` on the iterator when the transfer is over, however it ended; that
+ * must not end the writing side.
+ */
 export interface PacketChannel {
   readonly incoming: AsyncIterable<Uint8Array>;
   /** Writes one encoded packet; returns a promise only when the transport asks to wait. */

@@ -39,7 +39,7 @@ export async function updateOciIndex(
     ...(names.imageName === undefined ? {} : { [annotationKeys.imageName]: names.imageName }),
   };
   const others = (await readManifests(file)).filter(
-    (entry) => entry.annotations?.[annotationKeys.refName] !== tag && entry.annotations !== undefined,
+    (entry) => entry.annotations?.[annotationKeys.refName] !== tag && !isUnnamedTwin(entry, descriptor),
   );
   const index: ImageIndex = {
     schemaVersion: 2,
@@ -54,6 +54,10 @@ export async function writeBlob(dir: string, bytes: Uint8Array): Promise<{ diges
   const digest = sha256(bytes);
   await replaceFile(join(dir, "blobs", "sha256", digestHex(digest)), bytes);
   return { digest, size: bytes.length };
+}
+
+function isUnnamedTwin(entry: Descriptor, descriptor: Descriptor): boolean {
+  return entry.digest === descriptor.digest && entry.annotations?.[annotationKeys.refName] === undefined;
 }
 
 async function readManifests(file: string): Promise<readonly Descriptor[]> {

@@ -143,10 +143,5 @@ function connectAdvice(
  * line feed and tab are dropped.
  */
 export function printable(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-      .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
-      .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)[^/\s@]+@/gi, "$1***@")
-  );
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "").replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)[^/\s@]+@/gi, "$1***@");
 }

@@ -6,6 +6,9 @@ import { type Attachable, rawService } from "./attachable.js";
 import { packetChannel } from "./packet-stream.js";
 import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
 
+/** A local tree to be sent; made by `openTree` or `singleFileTree` of the fsutil room. */
+export type LocalTree = Tree;
+
 /** Told of transfers: how far one is, and why one failed. */
 export interface FileSyncOptions {
   readonly onProblem?: ((name: string, error: unknown) => void) | undefined;

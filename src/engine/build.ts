@@ -1,0 +1,52 @@
+import type { BuildRecord, StepRecord } from "../model/build-record.js";
+import type { BuildEvent } from "../model/events.js";
+import type { Platform } from "../oci/platform.js";
+import type { Output } from "../solver/outputs.js";
+
+/** What `engine.build` may be told. */
+export interface BuildOptions {
+  /** What to write; default none: the build then only fills the daemon's cache. */
+  readonly outputs?: readonly Output[] | undefined;
+  /** Platform of the result, e.g. `linux/arm64`; default: the daemon's own Linux platform. */
+  readonly platform?: string | Platform | undefined;
+  /** Cancels the build on the daemon; iteration ends and `result` rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** What relative local paths of the chain are relative to; default: the process's working directory. */
+  readonly cwd?: string | undefined;
+  /**
+   * Seconds since 1970 for copied files and for the image's own times. Default: the environment's
+   * `SOURCE_DATE_EPOCH`, else copied files get 1980-01-01T00:00:02Z and the image keeps the daemon's times.
+   */
+  readonly sourceDateEpoch?: number | undefined;
+}
+
+/** How much of a build came from the daemon's cache, and the same by step. */
+export interface CacheSummary {
+  /** Steps that were answered from the cache. */
+  readonly cached: number;
+  /** Steps that ran. */
+  readonly ran: number;
+  readonly steps: readonly StepRecord[];
+}
+
+/** What a finished build made. */
+export interface BuildResult extends BuildRecord {
+  readonly cache: CacheSummary;
+}
+
+/**
+ * A build under way: iterate it for events, await `result` for what it made.
+ *
+ * Iterating never throws the build's error and ends with the build; any number of iterators may run, started
+ * at any time, and each sees every state event. Logs that an iterator leaves unread beyond 1 MiB are dropped
+ * and counted (`logs.dropped`). `break` only stops listening: a build is cancelled by its `signal` alone.
+ */
+export interface Build extends AsyncIterable<BuildEvent> {
+  /** The daemon's id of the build. */
+  readonly ref: string;
+  /**
+   * Resolves with what was made; rejects with the build's error (`SolveError` for a failed step), or with
+   * the signal's reason. Never an unhandled rejection when nobody looks at it.
+   */
+  readonly result: Promise<BuildResult>;
+}

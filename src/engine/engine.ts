@@ -1,0 +1,150 @@
+import { homedir } from "node:os";
+import { KilnError } from "../errors.js";
+import { Image } from "../image/image.js";
+import { captureCallSite } from "../internal/call-site.js";
+import { checkOptions } from "../internal/check-options.js";
+import { randomId } from "../internal/random-id.js";
+import type { DaemonFacts } from "../model/daemon.js";
+import type { BuildEvent } from "../model/events.js";
+import { type Candidate, discover } from "../rpc/discover.js";
+import type { TlsOptions } from "../rpc/tls-options.js";
+import type { CredentialsProvider } from "../session/auth.js";
+import type { Client } from "../solver/client.js";
+import { EventHub } from "../solver/event-hub.js";
+import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
+import type { Build, BuildOptions } from "./build.js";
+import { NoDaemonError } from "./no-daemon-error.js";
+import type { Run, RunOptions } from "./run.js";
+
+/** What {@link Engine.connect} may be told. */
+export interface ConnectOptions {
+  /** Address of the daemon: `unix://`, `tcp://` or `docker://`. Default: looked for (see {@link Engine.connect}). */
+  readonly host?: string | undefined;
+  /** Certificates for `tcp://` and `docker://host:port`. */
+  readonly tls?: TlsOptions | undefined;
+  /** Environment to look in; default: the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Credentials for registries; default: Docker's config and its helpers. */
+  readonly credentials?: CredentialsProvider | undefined;
+}
+
+const buildKeys = ["outputs", "platform", "signal", "cwd", "sourceDateEpoch"];
+
+/**
+ * Builds images on one BuildKit daemon.
+ *
+ * Any number of builds may run at once. Close it (or use `await using`) to let the process end.
+ */
+export class Engine implements AsyncDisposable {
+  /** The daemon's address. */
+  readonly address: string;
+  /** What named that address: `host`, `KILN_HOST`, `buildkitd`, `Docker`, … */
+  readonly source: string;
+  readonly #candidate: Candidate;
+  readonly #options: ConnectOptions;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  #client: Promise<Client> | undefined;
+
+  private constructor(candidate: Candidate, options: ConnectOptions) {
+    this.#candidate = candidate;
+    this.#options = options;
+    this.#env = options.env ?? process.env;
+    this.address = candidate.address;
+    this.source = candidate.source;
+  }
+
+  /**
+   * Picks a daemon: `host`, else `KILN_HOST`, `BUILDKIT_HOST`, buildkitd's socket, Kiln's own engine, Docker's
+   * current context, Docker's socket.
+   *
+   * Looks at sockets alone; nothing is asked yet. Rejects with {@link NoDaemonError} (`ERR_KILN_NO_DAEMON`)
+   * listing every place, or `ERR_KILN_INVALID_ADDRESS` for a named address that is none.
+   */
+  static async connect(options: ConnectOptions = {}): Promise<Engine> {
+    checkOptions("Engine.connect", options, ["host", "tls", "env", "credentials"]);
+    const env = options.env ?? process.env;
+    const candidates = await discover({
+      host: options.host,
+      hostSource: "host",
+      env,
+      home: env["HOME"] ?? homedir(),
+    });
+    const chosen = candidates.find(({ explicit, found }) => explicit || found);
+    if (chosen === undefined || !chosen.found) throw new NoDaemonError(candidates);
+    return new Engine(chosen, options);
+  }
+
+  /** What the daemon is and can do; asked once. */
+  async facts(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<DaemonFacts> {
+    return (await this.client()).facts(options);
+  }
+
+  /** The client underneath, for definitions of your own. Loads gRPC. */
+  client(): Promise<Client> {
+    this.#client ??= this.#open();
+    return this.#client;
+  }
+
+  /**
+   * Builds an image. Starts at once.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` or `ERR_KILN_UNKNOWN_OPTION` at the call for what is wrong in it;
+   * everything else rejects `result`: `ERR_KILN_FILE_NOT_FOUND` for local inputs (before any connection),
+   * connection errors, `ERR_KILN_UNSUPPORTED` and the like, `SolveError` for a failed step.
+   */
+  build(image: Image, options: BuildOptions = {}): Build {
+    if (!Image.isImage(image)) {
+      throw new KilnError("ERR_KILN_INVALID_ARGUMENT", "build: needs an Image", {
+        hint: "Start one with Image.fromRegistry(…).",
+        location: captureCallSite(),
+      });
+    }
+    checkOptions("build", options, buildKeys);
+    const ref = randomId();
+    const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
+    const result = (async () => {
+      const { runBuild } = await import("./run-build.js");
+      // Local problems come first, before gRPC is even loaded and a connection made.
+      const client = await this.client();
+      return runBuild(image, options, { client, env: this.#env, ref, emit: (event) => hub.push(event) });
+    })().finally(() => hub.end());
+    result.catch(() => {});
+    return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
+  }
+
+  /**
+   * Runs a command over an image in an OCI layout, on the daemon: what was just built, tried out.
+   *
+   * The command runs with the image's environment, working directory and user; what it changes is thrown
+   * away. An exit code other than 0 is a result, not an error.
+   */
+  run(layout: { readonly dir: string; readonly ref?: string | undefined }, options: RunOptions = {}): Run {
+    checkOptions("run", options, ["args", "entrypoint", "env", "workdir", "signal"]);
+    const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
+    const result = (async () => {
+      const { runLayout } = await import("./run-layout.js");
+      return runLayout(await this.client(), layout, options, (event) => hub.push(event));
+    })().finally(() => hub.end());
+    result.catch(() => {});
+    return { result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
+  }
+
+  /** Ends the connection and with it every build that still runs. */
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    await client?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #open(): Promise<Client> {
+    const { Client: ClientClass } = await import("../solver/client.js");
+    return ClientClass.connect(this.address, {
+      tls: this.#options.tls ?? this.#candidate.tls,
+      env: this.#env,
+      credentials: this.#options.credentials,
+    });
+  }
+}

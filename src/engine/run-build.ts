@@ -1,0 +1,155 @@
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { KilnError } from "../errors.js";
+import { compile } from "../image/compile.js";
+import type { Image } from "../image/image.js";
+import { needsOf } from "../image/needs-of.js";
+import { randomId } from "../internal/random-id.js";
+import type { DaemonFacts } from "../model/daemon.js";
+import type { BuildEvent, PhaseEvent } from "../model/events.js";
+import type { Plan } from "../model/plan.js";
+import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
+import type { Client } from "../solver/client.js";
+import type { Output } from "../solver/outputs.js";
+import { preflight } from "../solver/preflight.js";
+import { runSessionSolve } from "../solver/run-session-solve.js";
+import type { BuildOptions, BuildResult } from "./build.js";
+import { withStep } from "./build-error.js";
+import { gatherInputs } from "./gather-inputs.js";
+import { resolveBases } from "./resolve-bases.js";
+import { type StepTracker, trackSteps } from "./step-tracker.js";
+
+/** What a build runs with. */
+export interface RunBuildContext {
+  readonly client: Client;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly ref: string;
+  readonly emit: (event: BuildEvent) => void;
+}
+
+/**
+ * Carries out one build: finds local inputs, learns the daemon, resolves bases, compiles, solves.
+ *
+ * Local problems are thrown before any connection; what the daemon cannot do before anything is sent.
+ */
+export async function runBuild(
+  image: Image,
+  options: BuildOptions,
+  context: RunBuildContext,
+): Promise<BuildResult> {
+  const { client, ref, emit, env } = context;
+  const { signal } = options;
+  const startedAt = Date.now();
+  signal?.throwIfAborted();
+  const cwd = resolve(options.cwd ?? ".");
+  const outputs = (options.outputs ?? []).map((output) => resolveTarget(output, cwd));
+  const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
+  const needs = needsOf(image);
+  const inputs = await gatherInputs(needs, cwd);
+  emit(phase("connect", `connecting to ${client.address}`));
+  const facts = await client.facts({ signal });
+  const layouts = [...inputs.layouts.values()].map(({ layout }) => layout.dir);
+  preflight(facts, { outputs, caps: new Set(), layouts });
+  const platform = choosePlatform(options.platform, facts);
+  let plan: Plan | undefined;
+  let tracker: StepTracker | undefined;
+  try {
+    const { answer, outputs: records } = await runSessionSolve(
+      client.connection,
+      {
+        outputs,
+        signal,
+        sharedKey: hostname(),
+        resources: {
+          trees: inputs.trees,
+          layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+          credentials: client.credentials,
+          env,
+        },
+        async request(session) {
+          if (needs.bases.length > 0) emit(phase("resolve", "resolving the base"));
+          const bases = await resolveBases(needs, {
+            connection: client.connection,
+            session,
+            platform,
+            inputs,
+            signal,
+          });
+          plan = compile(image, {
+            platform,
+            bases,
+            trees: inputs.treeFacts,
+            files: inputs.files,
+            sourceDateEpoch,
+            localUniqueId: randomId(),
+          });
+          preflight(facts, { outputs, caps: plan.definition?.caps ?? new Set(), layouts });
+          tracker = trackSteps(plan);
+          emit({
+            type: "planned",
+            steps: plan.steps.map(({ index, id, title }) => ({ index, id, title })),
+            at: Date.now(),
+          });
+          emit(phase("solve", `building ${plan.steps.length} steps`));
+          return { ref, definition: plan.definition, config: plan.config, sourceDateEpoch };
+        },
+      },
+      (event) => emit(tracker?.tag(event) ?? event),
+    );
+    emit(phase("done", "done"));
+    const steps = tracker?.records() ?? [];
+    return {
+      ref: answer.ref,
+      platform,
+      daemon: client.address,
+      digest: records.find((record) => record.digest !== undefined)?.digest,
+      outputs: records,
+      steps,
+      startedAt,
+      durationMs: Date.now() - startedAt,
+      cache: {
+        cached: steps.filter(({ outcome }) => outcome === "cached").length,
+        ran: steps.filter(({ outcome }) => outcome === "ran").length,
+        steps,
+      },
+    };
+  } catch (error) {
+    throw plan === undefined || signal?.aborted === true ? error : withStep(error, plan);
+  }
+}
+
+/** The daemon's first Linux platform, or the one asked for if any worker has it. */
+function choosePlatform(wanted: BuildOptions["platform"], facts: DaemonFacts): Platform {
+  if (wanted !== undefined)
+    return typeof wanted === "string" ? parsePlatform(wanted) : normalizePlatform(wanted);
+  const offered = facts.workers.flatMap(({ platforms }) => platforms);
+  const linux = offered.find(({ os }) => os === "linux");
+  if (linux !== undefined) return linux;
+  throw new KilnError("ERR_KILN_UNSUPPORTED", `the daemon at ${facts.address} offers no Linux platform`, {
+    hint: "Name the platform to build for.",
+  });
+}
+
+function checkEpoch(value: number | string | undefined): number | undefined {
+  if (value === undefined || value === "") return undefined;
+  const seconds = Number(value);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= 253_402_300_799) return seconds;
+  throw new KilnError(
+    "ERR_KILN_INVALID_ARGUMENT",
+    `SOURCE_DATE_EPOCH must be seconds since 1970, got "${value}"`,
+    {
+      hint: "E.g. SOURCE_DATE_EPOCH=$(git log -1 --format=%ct).",
+    },
+  );
+}
+
+function resolveTarget(output: Output, cwd: string): Output {
+  if (output.type === "oci-layout" || output.type === "local")
+    return { ...output, dir: resolve(cwd, output.dir) };
+  if (output.type === "registry" || typeof output.target !== "string") return output;
+  return { ...output, target: resolve(cwd, output.target) };
+}
+
+function phase(name: PhaseEvent["phase"], message: string): PhaseEvent {
+  return { type: "phase", phase: name, message, at: Date.now() };
+}

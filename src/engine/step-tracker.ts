@@ -1,0 +1,58 @@
+import type { StepRecord } from "../model/build-record.js";
+import type { BuildEvent, SolveEvent } from "../model/events.js";
+import type { Plan } from "../model/plan.js";
+
+interface VertexOutcome {
+  outcome: "cached" | "ran" | "failed" | "canceled";
+  durationMs: number;
+}
+
+/** Follows a solve's events by chain step. */
+export interface StepTracker {
+  /** The event with the step it belongs to. */
+  tag(event: SolveEvent): BuildEvent;
+  /** How each step of the plan has ended so far. */
+  records(): readonly StepRecord[];
+}
+
+/** Makes a {@link StepTracker} for a plan. */
+export function trackSteps(plan: Plan): StepTracker {
+  const stepOf = new Map<string, number>();
+  for (const step of plan.steps) for (const vertex of step.vertices) stepOf.set(vertex, step.index);
+  const vertices = new Map<string, VertexOutcome>();
+  const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
+    const before = vertices.get(vertex);
+    vertices.set(vertex, { outcome, durationMs: (before?.durationMs ?? 0) + durationMs });
+  };
+  return {
+    tag(event) {
+      if (event.type === "vertex.cached") note(event.vertex, "cached", 0);
+      else if (event.type === "vertex.done") note(event.vertex, "ran", event.durationMs);
+      else if (event.type === "vertex.failed") {
+        note(event.vertex, event.canceled ? "canceled" : "failed", event.durationMs);
+      }
+      const step = "vertex" in event ? stepOf.get(event.vertex) : undefined;
+      return step === undefined ? event : { ...event, step };
+    },
+    records: () =>
+      plan.steps.map((step) => {
+        const seen = step.vertices.flatMap((vertex) => vertices.get(vertex) ?? []);
+        return {
+          index: step.index,
+          id: step.id,
+          title: step.title,
+          outcome: stepOutcome(step.vertices.length, seen),
+          durationMs: seen.reduce((sum, { durationMs }) => sum + durationMs, 0),
+        };
+      }),
+  };
+}
+
+function stepOutcome(ops: number, seen: readonly VertexOutcome[]): StepRecord["outcome"] {
+  if (ops === 0) return "config";
+  if (seen.length === 0) return "unused";
+  for (const outcome of ["failed", "canceled", "ran"] as const) {
+    if (seen.some((vertex) => vertex.outcome === outcome)) return outcome;
+  }
+  return "cached";
+}

@@ -1,0 +1,170 @@
+import { captureCallSite } from "../internal/call-site.js";
+import { argumentError, describe } from "./check-args.js";
+import type { AppliedStep, Step } from "./define-step.js";
+import {
+  type AddLocalDirOptions,
+  type AddLocalFileOptions,
+  addLocalDir,
+  addLocalFile,
+} from "./steps/add-local.js";
+import { type AptInstallOptions, aptInstall } from "./steps/apt-install.js";
+import { cmd, entrypoint, label, shell, user, workdir } from "./steps/config-steps.js";
+import { type EnvOptions, env } from "./steps/env.js";
+import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
+import { fromRegistry } from "./steps/from-registry.js";
+import { fromScratch } from "./steps/from-scratch.js";
+import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
+
+const brand: unique symbol = Symbol.for("kiln-engine.image") as never;
+
+/** Strings one by one or as a list, then maybe options. */
+export type Variadic<Options> =
+  | readonly string[]
+  | readonly [...items: string[], options: Options]
+  | readonly [items: readonly string[]]
+  | readonly [items: readonly string[], options: Options];
+
+/**
+ * A recipe for a container image: a chain of steps, as a plain immutable value.
+ *
+ * Starts at one of the static methods; every other method returns a new `Image` with one more step. Nothing
+ * is read, resolved or run before `engine.build`. Wrong arguments throw a `KilnError` at the call, with its
+ * place in your code.
+ */
+export class Image {
+  readonly #steps: readonly AppliedStep[];
+  readonly [brand] = true;
+
+  private constructor(steps: readonly AppliedStep[]) {
+    this.#steps = Object.freeze(steps);
+  }
+
+  /** Whether a value is an image, of this copy of the package or of another one. */
+  static isImage(value: unknown): value is Image {
+    return typeof value === "object" && value !== null && brand in value;
+  }
+
+  /**
+   * Starts from an image in a registry, by Docker's short names too: `debian:bookworm-slim`.
+   *
+   * The daemon resolves and pulls it. Its config (environment, working directory, labels, …) is carried on;
+   * its user is kept for containers, while steps run as root. Throws `ERR_KILN_INVALID_REFERENCE`.
+   */
+  static fromRegistry(ref: string): Image {
+    return new Image([]).step(fromRegistry, { ref, options: undefined });
+  }
+
+  /** Starts from an image in an OCI layout directory on this machine. Whether it exists is seen by the build. */
+  static fromOciLayout(path: string, options?: FromOciLayoutOptions): Image {
+    return new Image([]).step(fromOciLayout, { path, options });
+  }
+
+  /** Starts from nothing: commands need files that earlier steps put there. */
+  static fromScratch(): Image {
+    return new Image([]).step(fromScratch, undefined);
+  }
+
+  /** The steps so far, base first. */
+  get steps(): readonly AppliedStep[] {
+    return this.#steps;
+  }
+
+  /**
+   * Adds a step made with `defineStep`. The built-in methods are shorthands for this.
+   *
+   * Throws what the step's validation throws.
+   */
+  step<Input>(definition: Step<Input>, input: Input): Image {
+    return new Image([...this.#steps, definition.apply(input, captureCallSite())]);
+  }
+
+  /**
+   * Installs Debian packages, e.g. `aptInstall("git", "curl=7.88.*")`. No package: no step.
+   *
+   * Runs `apt-get update` and `install` in one exec as root; lists and downloads stay in cache mounts.
+   */
+  aptInstall(...packages: Variadic<AptInstallOptions>): Image {
+    return isEmpty(packages) ? this : this.step(aptInstall, packages);
+  }
+
+  /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */
+  runCommands(...commands: Variadic<RunCommandsOptions>): Image {
+    return isEmpty(commands) ? this : this.step(runCommands, commands);
+  }
+
+  /**
+   * Sets environment variables, for later steps and for containers.
+   *
+   * `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+other}` expand against the image's environment, `\$`
+   * is a dollar sign; `{ expand: false }` takes values as they are.
+   */
+  env(vars: Readonly<Record<string, string>>, options?: EnvOptions): Image {
+    return this.step(env, { vars, options });
+  }
+
+  /** Sets the working directory; a relative path joins the current one. Makes no layer. */
+  workdir(path: string): Image {
+    return this.step(workdir, path);
+  }
+
+  /** Sets the user that containers run as (`name`, `uid` or `user:group`). Steps still run as root. */
+  user(name: string): Image {
+    return this.step(user, name);
+  }
+
+  /** Adds labels. */
+  label(labels: Readonly<Record<string, string>>): Image {
+    return this.step(label, labels);
+  }
+
+  /** Sets what containers run; `[]` clears it. A command inherited from the base is dropped with it. */
+  entrypoint(argv: readonly string[]): Image {
+    return this.step(entrypoint, argv);
+  }
+
+  /** Sets the default arguments (or command) of containers; `[]` clears it. */
+  cmd(argv: readonly string[]): Image {
+    return this.step(cmd, argv);
+  }
+
+  /** Sets the shell of later `runCommands`, e.g. `["/bin/bash", "-c"]`. */
+  shell(argv: readonly string[]): Image {
+    return this.step(shell, argv);
+  }
+
+  /**
+   * Copies a local file into the image, owned by root, with its own mode and a fixed time.
+   *
+   * `remotePath` is absolute (`ERR_KILN_RELATIVE_PATH`); a trailing `/` keeps the file's name. A symlink is
+   * followed. Without `copy: true`: `ERR_KILN_COPY_REQUIRED`. A missing file is refused by the build.
+   */
+  addLocalFile(localPath: string, remotePath: string, options: AddLocalFileOptions): Image {
+    return this.step(addLocalFile, { localPath, remotePath, options });
+  }
+
+  /**
+   * Copies the contents of a local directory into a directory of the image.
+   *
+   * Symlinks, hard links, empty directories and modes survive; owner is root, times are fixed (see
+   * `mtime`). `ignore` leaves files out. Errors as for {@link Image.addLocalFile}.
+   */
+  addLocalDir(localPath: string, remotePath: string, options: AddLocalDirOptions): Image {
+    return this.step(addLocalDir, { localPath, remotePath, options });
+  }
+
+  /** Hands the image to a function and returns what that makes of it: a chain continued elsewhere. */
+  pipe<Args extends readonly unknown[]>(next: (image: Image, ...args: Args) => Image, ...args: Args): Image {
+    const result = next(this, ...args);
+    if (Image.isImage(result)) return result;
+    throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`);
+  }
+}
+
+function isEmpty(args: readonly unknown[]): boolean {
+  const items = args.filter((arg) => typeof arg === "string" || Array.isArray(arg)).flat();
+  return items.length === 0 && args.every((arg) => Array.isArray(arg) || isOptions(arg));
+}
+
+function isOptions(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}

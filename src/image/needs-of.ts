@@ -1,0 +1,37 @@
+import type { BaseNeed, FileNeed, Needs, TreeNeed } from "../model/needs.js";
+import type { AppliedStep } from "./define-step.js";
+import type { Image } from "./image.js";
+
+/** The id under which a step's own key is known in `Needs` and `Facts`. */
+export function needId(step: number, key: string): string {
+  return `${step}.${key}`;
+}
+
+/** What a chain needs from outside before it can be compiled. Pure. */
+export function needsOf(image: Image): Needs {
+  const bases: BaseNeed[] = [];
+  const trees: TreeNeed[] = [];
+  const files: FileNeed[] = [];
+  for (const [index, step] of image.steps.entries()) collect(step, index, bases, trees, files);
+  return { bases, trees, files };
+}
+
+function collect(
+  step: AppliedStep,
+  index: number,
+  bases: BaseNeed[],
+  trees: TreeNeed[],
+  files: FileNeed[],
+): void {
+  const { location, title } = step;
+  for (const [key, base] of Object.entries(step.needs.bases ?? {})) {
+    bases.push({ ...base, id: needId(index, key), location });
+  }
+  for (const [key, tree] of Object.entries(step.needs.trees ?? {})) {
+    const ignoreFile = tree.ignoreFile === undefined ? undefined : needId(index, tree.ignoreFile);
+    trees.push({ ...tree, ignoreFile, id: needId(index, key), title, location });
+  }
+  for (const [key, file] of Object.entries(step.needs.files ?? {})) {
+    files.push({ ...file, id: needId(index, key), title, location });
+  }
+}

@@ -1,0 +1,138 @@
+import { posix } from "node:path";
+import { checkOptions } from "../../internal/check-options.js";
+import { argumentError, checkLocalPath, checkRemotePath, describe } from "../check-args.js";
+import { defineStep, type Step } from "../define-step.js";
+import { checkPattern, FilePatternMatcher } from "../file-pattern-matcher.js";
+
+/** Options of `addLocalFile`. */
+export interface AddLocalFileOptions {
+  /** Must be true: the file becomes a layer of the image. (Adding files when a container starts is not there yet.) */
+  readonly copy: true;
+  /** `"keep"` keeps file times; by default each is `SOURCE_DATE_EPOCH`, or 1980-01-01T00:00:02Z. */
+  readonly mtime?: "keep" | undefined;
+  /** `"normalize"` makes modes 0755 (directories, executables) and 0644; by default each file keeps its own. */
+  readonly mode?: "normalize" | undefined;
+}
+
+/** Options of `addLocalDir`. */
+export interface AddLocalDirOptions extends AddLocalFileOptions {
+  /** What to leave out: patterns with `.dockerignore` semantics, relative to the directory. Default nothing. */
+  readonly ignore?: string | readonly string[] | FilePatternMatcher | undefined;
+}
+
+/** Input of the `addLocalFile` and `addLocalDir` steps. */
+export interface AddLocalInput<Options> {
+  readonly localPath: string;
+  readonly remotePath: string;
+  readonly options: Options | undefined;
+}
+
+interface AddLocalArgs {
+  readonly localPath: string;
+  readonly remotePath: string;
+  readonly keepMtime: boolean;
+  readonly mode: "own" | "normalize";
+  readonly ignore: readonly string[];
+  readonly ignoreFile: string | undefined;
+}
+
+/** Copies one local file into the image; a trailing `/` of the target means "under its own name". */
+export const addLocalFile: Step<AddLocalInput<AddLocalFileOptions>> = defineStep({
+  id: "addLocalFile",
+  version: 1,
+  validate(input: AddLocalInput<AddLocalFileOptions>): AddLocalArgs {
+    const args = checkInput("addLocalFile", input, []);
+    const target = args.remotePath.endsWith("/")
+      ? posix.join(args.remotePath, posix.basename(args.localPath))
+      : args.remotePath;
+    return { ...args, remotePath: target };
+  },
+  title: ({ localPath, remotePath }) => `addLocalFile ${localPath} → ${remotePath}`,
+  needs: ({ localPath, mode }) => ({
+    trees: { source: { kind: "file", path: localPath, ignore: [], ignoreFile: undefined, mode } },
+  }),
+  lower: (chain, { localPath, remotePath, keepMtime }, context) =>
+    context.copyTree(chain, {
+      tree: "source",
+      from: "/file",
+      to: remotePath,
+      contents: false,
+      keepMtime,
+      title: `addLocalFile ${localPath} → ${remotePath}`,
+    }),
+});
+
+/** Copies the contents of a local directory into a directory of the image, which is made if need be. */
+export const addLocalDir: Step<AddLocalInput<AddLocalDirOptions>> = defineStep({
+  id: "addLocalDir",
+  version: 1,
+  validate: (input: AddLocalInput<AddLocalDirOptions>): AddLocalArgs =>
+    checkInput("addLocalDir", input, ["ignore"]),
+  title: ({ localPath, remotePath }) => `addLocalDir ${localPath} → ${remotePath}`,
+  needs: ({ localPath, ignore, ignoreFile, mode }) => ({
+    trees: {
+      source: {
+        kind: "dir",
+        path: localPath,
+        ignore,
+        ignoreFile: ignoreFile === undefined ? undefined : "ignore",
+        mode,
+      },
+    },
+    ...(ignoreFile === undefined ? {} : { files: { ignore: { path: ignoreFile } } }),
+  }),
+  lower: (chain, { localPath, remotePath, keepMtime }, context) =>
+    context.copyTree(chain, {
+      tree: "source",
+      from: "/",
+      to: remotePath,
+      contents: true,
+      keepMtime,
+      title: `addLocalDir ${localPath} → ${remotePath}`,
+    }),
+});
+
+function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: readonly string[]): AddLocalArgs {
+  const localPath = checkLocalPath(call, input.localPath);
+  const remotePath = checkRemotePath(call, input.remotePath);
+  checkOptions(call, input.options, ["copy", "mtime", "mode", ...extraKeys]);
+  const options = (input.options ?? {}) as Partial<Record<keyof AddLocalDirOptions, unknown>>;
+  if (options.copy !== true) {
+    throw argumentError(
+      call,
+      "files can only be copied into the image so far, not added when a container starts",
+      {
+        code: "ERR_KILN_COPY_REQUIRED",
+        hint: `Add copy: true, i.e. ${call}(${JSON.stringify(localPath)}, ${JSON.stringify(remotePath)}, { copy: true }).`,
+      },
+    );
+  }
+  if (options.mtime !== undefined && options.mtime !== "keep") {
+    throw argumentError(call, `mtime must be "keep" or left out, got ${describe(options.mtime)}`);
+  }
+  if (options.mode !== undefined && options.mode !== "normalize") {
+    throw argumentError(call, `mode must be "normalize" or left out, got ${describe(options.mode)}`);
+  }
+  return {
+    localPath,
+    remotePath,
+    keepMtime: options.mtime === "keep",
+    mode: options.mode ?? "own",
+    ...checkIgnore(call, options.ignore),
+  };
+}
+
+function checkIgnore(
+  call: string,
+  ignore: unknown,
+): { readonly ignore: readonly string[]; readonly ignoreFile: string | undefined } {
+  if (ignore === undefined) return { ignore: [], ignoreFile: undefined };
+  if (FilePatternMatcher.is(ignore)) return { ignore: ignore.patterns, ignoreFile: ignore.file };
+  const list = typeof ignore === "string" ? [ignore] : ignore;
+  if (!Array.isArray(list)) {
+    throw argumentError(call, `ignore must be patterns, got ${describe(ignore)}`, {
+      hint: 'Write ignore: ["node_modules", "**/*.log"], or FilePatternMatcher.fromFile(".dockerignore").',
+    });
+  }
+  return { ignore: list.map((pattern) => checkPattern(call, pattern)), ignoreFile: undefined };
+}

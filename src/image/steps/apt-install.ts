@@ -1,0 +1,71 @@
+import { checkOptions } from "../../internal/check-options.js";
+import { formatPlatform } from "../../oci/platform.js";
+import { argumentError, splitVariadic } from "../check-args.js";
+import { defineStep, type Step } from "../define-step.js";
+import { shellQuote } from "../shell-quote.js";
+import { checkStepOptions, type StepOptions, stepOptionKeys } from "./step-options.js";
+
+/** Options of `aptInstall`. */
+export interface AptInstallOptions extends StepOptions {
+  /** Install recommended packages too, as apt does by itself. Default true. */
+  readonly recommends?: boolean | undefined;
+}
+
+// Stands in for Debian's docker-clean while the step runs: that one deletes downloads from the cache mount.
+const keepDownloads =
+  'APT::Keep-Downloaded-Packages "true";\nBinary::apt::APT::Keep-Downloaded-Packages "true";\n';
+
+/**
+ * Installs Debian packages: update and install in one exec, package lists and downloads in cache mounts that
+ * all builds on the daemon share, nothing of either left in the image.
+ */
+export const aptInstall: Step<readonly unknown[]> = defineStep({
+  id: "aptInstall",
+  version: 1,
+  validate(input: readonly unknown[]) {
+    const { items, options } = splitVariadic<AptInstallOptions>("aptInstall", input);
+    checkOptions("aptInstall", options, [...stepOptionKeys, "recommends"]);
+    for (const item of items) checkPackage(item);
+    const recommends = options?.recommends ?? true;
+    if (typeof recommends !== "boolean")
+      throw argumentError("aptInstall", "recommends must be true or false");
+    return { packages: [...new Set(items)], recommends, ...checkStepOptions("aptInstall", options) };
+  },
+  title: ({ packages, name }) => name ?? `aptInstall ${packages.join(" ")}`,
+  lower(chain, { packages, recommends, env, name }, context) {
+    const install = [
+      "apt-get",
+      "install",
+      "-y",
+      ...(recommends ? [] : ["--no-install-recommends"]),
+      "--",
+      ...packages,
+    ];
+    const command = `apt-get update && ${install.map(shellQuote).join(" ")}`;
+    const cache = formatPlatform(context.platform);
+    return context.run(chain, {
+      argv: ["/bin/sh", "-c", command],
+      command,
+      env: [["DEBIAN_FRONTEND", "noninteractive"], ...env],
+      title: name ?? `aptInstall ${packages.join(" ")}`,
+      caches: [
+        { target: "/var/cache/apt", id: `kiln-apt-archives-${cache}`, sharing: "locked" },
+        { target: "/var/lib/apt/lists", id: `kiln-apt-lists-${cache}`, sharing: "locked" },
+      ],
+      files: [{ target: "/etc/apt/apt.conf.d/docker-clean", content: keepDownloads }],
+    });
+  },
+});
+
+function checkPackage(name: string): void {
+  if (name.startsWith("-")) {
+    throw argumentError("aptInstall", `"${name}" is a flag, not a package`, {
+      hint: "Only package names go here; use runCommands for an apt-get command of your own.",
+    });
+  }
+  if (!/^[a-z0-9][a-z0-9+.:~*-]*(?:[=/][A-Za-z0-9.+:~*-]+)?$/.test(name)) {
+    throw argumentError("aptInstall", `${JSON.stringify(name)} is no Debian package name`, {
+      hint: /\s/.test(name) ? "One string a package." : 'Write "git" or "git=1:2.39.*".',
+    });
+  }
+}

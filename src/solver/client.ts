@@ -1,0 +1,176 @@
+import { homedir, hostname } from "node:os";
+import { randomId } from "../internal/random-id.js";
+import { untilAborted } from "../internal/until-aborted.js";
+import type { Definition } from "../llb/definition.js";
+import type { OutputRecord } from "../model/build-record.js";
+import type { DaemonFacts } from "../model/daemon.js";
+import type { SolveEvent } from "../model/events.js";
+import type { ImageConfig } from "../oci/image-config.js";
+import { formatAddress, parseAddress } from "../rpc/address.js";
+import { type Connection, openConnection } from "../rpc/connection.js";
+import type { TlsOptions } from "../rpc/tls-options.js";
+import type { CredentialsProvider } from "../session/auth.js";
+import { dockerCredentials } from "../session/docker-auth.js";
+import type { LocalTree } from "../session/file-sync.js";
+import type { SecretSource } from "../session/secrets.js";
+import { learnDaemonFacts } from "./capabilities.js";
+import { EventHub } from "./event-hub.js";
+import type { Output } from "./outputs.js";
+import { preflight } from "./preflight.js";
+import { runSessionSolve } from "./run-session-solve.js";
+import { solveEventHubOptions } from "./solve-event-retention.js";
+
+/** Options of {@link Client.connect}. */
+export interface ClientOptions {
+  /** Certificates for `tcp://` and `docker://host:port`. */
+  readonly tls?: TlsOptions | undefined;
+  /** Environment for Docker's config and secrets; default: the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Credentials for registries; default: Docker's config and its helpers. */
+  readonly credentials?: CredentialsProvider | undefined;
+}
+
+/** What {@link Client.solve} may be told. */
+export interface ClientSolveOptions {
+  /** Default none: the solve fills the daemon's cache alone. */
+  readonly outputs?: readonly Output[] | undefined;
+  /** Config of the image for outputs that have one. It is not inherited from any base. */
+  readonly config?: ImageConfig | undefined;
+  /** Local trees by the name in `local://NAME`. */
+  readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
+  /** OCI layout directories by the store name of `oci-layout://` sources. */
+  readonly layouts?: ReadonlyMap<string, string> | undefined;
+  /** Secrets by id. */
+  readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
+  /** E.g. `network.host`, `security.insecure`, `device`. */
+  readonly entitlements?: readonly string[] | undefined;
+  readonly sourceDateEpoch?: number | undefined;
+  /** Tells apart the daemon's copies of local trees of one name; default: this machine. */
+  readonly sharedKey?: string | undefined;
+  /** Keep the solve out of the daemon's build history. Default false. */
+  readonly internal?: boolean | undefined;
+  /** Cancels the solve on the daemon. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a solve made. */
+export interface ClientSolveResult {
+  readonly ref: string;
+  readonly outputs: readonly OutputRecord[];
+  /** The daemon's raw answer, e.g. `containerimage.digest`. */
+  readonly exporterResponse: Readonly<Record<string, string>>;
+}
+
+/** A solve under way: iterate it for events, await `result`. The rules are those of `Build`. */
+export interface Solve extends AsyncIterable<SolveEvent> {
+  readonly ref: string;
+  readonly result: Promise<ClientSolveResult>;
+}
+
+/**
+ * A client of one BuildKit daemon, for LLB definitions of your own.
+ *
+ * Connects on the first call and reconnects by itself; one may be used for any number of solves at once.
+ */
+export class Client implements AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #credentials: CredentialsProvider;
+  #facts: Promise<DaemonFacts> | undefined;
+
+  private constructor(connection: Connection, options: ClientOptions) {
+    this.#connection = connection;
+    this.#env = options.env ?? process.env;
+    this.#credentials =
+      options.credentials ??
+      ((host, signal) => dockerCredentials(host, { env: this.#env, home: homedir(), signal }));
+  }
+
+  /**
+   * Makes a client for an address: `unix://`, `tcp://` or `docker://`. Nothing is sent yet.
+   *
+   * Rejects with `ERR_KILN_INVALID_ADDRESS`, or `ERR_KILN_TLS` for certificate files that cannot be read.
+   */
+  static async connect(address: string, options: ClientOptions = {}): Promise<Client> {
+    return new Client(await openConnection(parseAddress(address), { tls: options.tls }), options);
+  }
+
+  /** The daemon's address. */
+  get address(): string {
+    return formatAddress(this.#connection.address);
+  }
+
+  /** The connection underneath, for the other parts of the engine. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** Answers the daemon's questions for registry credentials. */
+  get credentials(): CredentialsProvider {
+    return this.#credentials;
+  }
+
+  /** What the daemon is and can do; asked once, then remembered. A failure is not remembered. */
+  facts(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<DaemonFacts> {
+    this.#facts ??= learnDaemonFacts(this.#connection).catch((error: unknown) => {
+      this.#facts = undefined;
+      throw error;
+    });
+    // Shared by all callers: one that gives up stops waiting, and the others go on.
+    return untilAborted(this.#facts, options.signal);
+  }
+
+  /**
+   * Solves a definition; `undefined` stands for an empty result. Starts at once.
+   *
+   * `result` rejects with `SolveError`, with what the preflight refuses (`ERR_KILN_UNSUPPORTED`, …), with a
+   * connection's error, or with the signal's reason.
+   */
+  solve(definition: Definition | undefined, options: ClientSolveOptions = {}): Solve {
+    const ref = randomId();
+    const hub = new EventHub<SolveEvent>(solveEventHubOptions);
+    const result = this.#run(ref, definition, options, hub).finally(() => hub.end());
+    result.catch(() => {});
+    return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
+  }
+
+  async #run(
+    ref: string,
+    definition: Definition | undefined,
+    options: ClientSolveOptions,
+    hub: EventHub<SolveEvent>,
+  ): Promise<ClientSolveResult> {
+    const { signal, config, entitlements, sourceDateEpoch, internal } = options;
+    const outputs = options.outputs ?? [];
+    const layouts = options.layouts ?? new Map<string, string>();
+    const facts = await this.facts({ signal });
+    preflight(facts, { outputs, caps: definition?.caps ?? new Set(), layouts: [...layouts.values()] });
+    const { answer, outputs: records } = await runSessionSolve(
+      this.#connection,
+      {
+        outputs,
+        signal,
+        sharedKey: options.sharedKey ?? hostname(),
+        resources: {
+          trees: options.trees,
+          layouts,
+          secrets: options.secrets,
+          credentials: this.#credentials,
+          env: this.#env,
+        },
+        request: () => Promise.resolve({ ref, definition, config, entitlements, sourceDateEpoch, internal }),
+      },
+      (event) => hub.push(event),
+    );
+    return { ref, outputs: records, exporterResponse: answer.exporterResponse };
+  }
+
+  /** Ends the connection and every call on it. */
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,68 @@
+import { KilnError } from "../errors.js";
+import type { OutputRecord } from "../model/build-record.js";
+import type { SolveEvent } from "../model/events.js";
+import type { Connection } from "../rpc/connection.js";
+import { openSession, type Session } from "../session/session.js";
+import { collectOutputs, exportOrder } from "./collect-outputs.js";
+import { prepareOutputs } from "./prepare-outputs.js";
+import { type SessionResources, sessionServices } from "./session-services.js";
+import { runSolve, type SolveAnswer, type SolveRequestOptions } from "./solve.js";
+import { SolveError } from "./solve-error.js";
+
+/** A solve with everything its session needs. */
+export interface SessionSolve {
+  readonly resources: SessionResources;
+  readonly outputs: SolveRequestOptions["outputs"];
+  /** Joins the daemon's copies of local directories across sessions. */
+  readonly sharedKey?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Makes the request once the session is open; may ask the daemon for things first. */
+  readonly request: (
+    session: Session,
+  ) => Promise<Omit<SolveRequestOptions, "session" | "outputs" | "signal">>;
+}
+
+/** What a {@link SessionSolve} made. */
+export interface SessionSolveResult {
+  readonly answer: SolveAnswer;
+  readonly outputs: readonly OutputRecord[];
+}
+
+/**
+ * Opens a session, solves, and finishes the outputs.
+ *
+ * What failed on this side (an unreadable file, a missing secret, a full disk) is thrown instead of the
+ * daemon's echo of it. The session is closed however it ends.
+ */
+export async function runSessionSolve(
+  connection: Connection,
+  solve: SessionSolve,
+  emit: (event: SolveEvent) => void,
+): Promise<SessionSolveResult> {
+  const { signal } = solve;
+  const outputs = exportOrder(solve.outputs);
+  signal?.throwIfAborted();
+  const services = sessionServices(solve.resources, outputs);
+  await prepareOutputs(outputs);
+  const session = openSession(connection, { services: services.services, sharedKey: solve.sharedKey });
+  try {
+    const request = await solve.request(session);
+    const answer = await runSolve(connection, { ...request, session, outputs, signal }, emit);
+    const records = await collectOutputs(outputs, answer, services);
+    const byOutput = new Map(outputs.map((output, index) => [output, records[index]]));
+    return { answer, outputs: solve.outputs.flatMap((output) => byOutput.get(output) ?? []) };
+  } catch (error) {
+    throw signal?.aborted === true ? signal.reason : ownCause(error, services.problems);
+  } finally {
+    await session.close();
+  }
+}
+
+/** The first problem on this side, when the daemon's error is about nothing else. */
+function ownCause(error: unknown, problems: readonly unknown[]): unknown {
+  if (!(error instanceof SolveError) || error.exitCode !== undefined) return error;
+  return (
+    problems.find((problem) => problem instanceof KilnError && error.message.includes(problem.message)) ??
+    error
+  );
+}

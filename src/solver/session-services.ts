@@ -1,0 +1,103 @@
+import { KilnError } from "../errors.js";
+import type { Attachable } from "../session/attachable.js";
+import { authService, type CredentialsProvider } from "../session/auth.js";
+import { contentService } from "../session/content.js";
+import {
+  type ContentStore,
+  layoutStore,
+  type WritableContentStore,
+  writableLayoutStore,
+} from "../session/content-store.js";
+import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
+import { fileSyncService, type LocalTree } from "../session/file-sync.js";
+import { type SecretSource, secretsService } from "../session/secrets.js";
+import type { FileTarget, Output } from "./outputs.js";
+
+/** What a solve may ask its client for. */
+export interface SessionResources {
+  /** Local trees by `local://` name. */
+  readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
+  /** OCI layout directories by the store name that `oci-layout://` sources use. */
+  readonly layouts?: ReadonlyMap<string, string> | undefined;
+  readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
+  readonly credentials: CredentialsProvider;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The services of a session, and what they learn while the solve runs. */
+export interface SessionServices {
+  readonly services: readonly Attachable[];
+  /** What went wrong on this side, in order: the daemon's error holds only a text of it. */
+  readonly problems: readonly unknown[];
+  /** What the daemon said about the tar of each exporter, by exporter id. */
+  readonly tarMetadata: ReadonlyMap<number, ExporterMetadata>;
+  /** The layout that the daemon writes, if an output asks for one. */
+  readonly exported: WritableContentStore | undefined;
+}
+
+/**
+ * Makes the session's services for a solve with these outputs.
+ *
+ * Throws `ERR_KILN_INVALID_ARGUMENT` for a second OCI layout directory: the daemon can address one.
+ */
+export function sessionServices(resources: SessionResources, outputs: readonly Output[]): SessionServices {
+  const problems: unknown[] = [];
+  const tarMetadata = new Map<number, ExporterMetadata>();
+  const targets = new Map<number, FileSendTarget>();
+  const stores = new Map<string, ContentStore>();
+  let exported: WritableContentStore | undefined;
+  for (const [name, dir] of resources.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
+  for (const [id, output] of outputs.entries()) {
+    switch (output.type) {
+      case "registry":
+        break;
+      case "oci-layout":
+        if (exported !== undefined) {
+          throw new KilnError(
+            "ERR_KILN_INVALID_ARGUMENT",
+            "a build can write one OCI layout directory, not two",
+            {
+              hint: "BuildKit addresses one export store a session: use ociTar(…) for the second.",
+            },
+          );
+        }
+        exported = writableLayoutStore(output.dir);
+        stores.set("export", exported);
+        break;
+      case "local":
+        targets.set(id, { kind: "dir", path: output.dir });
+        break;
+      case "oci-tar":
+      case "docker-tar":
+      case "tar":
+        targets.set(
+          id,
+          tarTarget(output.target, (metadata) => tarMetadata.set(id, metadata)),
+        );
+        break;
+      default:
+        output satisfies never;
+    }
+  }
+  const note = (error: unknown): void => {
+    problems.push(error);
+  };
+  return {
+    problems,
+    tarMetadata,
+    exported,
+    services: [
+      fileSyncService(resources.trees ?? new Map(), { onProblem: (_name, error) => note(error) }),
+      fileSendService(targets, { onProblem: (_id, error) => note(error) }),
+      contentService(stores),
+      secretsService(resources.secrets ?? {}, { env: resources.env, onProblem: note }),
+      authService({ credentials: resources.credentials, onProblem: note }),
+    ],
+  };
+}
+
+function tarTarget(target: FileTarget, onMetadata: (metadata: ExporterMetadata) => void): FileSendTarget {
+  return typeof target === "string"
+    ? { kind: "file", path: target, onMetadata }
+    : { kind: "stream", open: target, onMetadata };
+}

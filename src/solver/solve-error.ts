@@ -1,0 +1,51 @@
+import { KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.js";
+
+/** The chain step a failure belongs to. */
+export interface FailedStep {
+  /** 0-based position in the chain. */
+  readonly index: number;
+  /** The step definition's id, e.g. `runCommands`. */
+  readonly id: string;
+  readonly title: string;
+}
+
+/** What a {@link SolveError} knows beyond message and code; all of it optional, none of it guessed. */
+export interface SolveErrorOptions extends KilnErrorOptions {
+  readonly vertex?: string | undefined;
+  readonly vertexName?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly logTail?: readonly string[] | undefined;
+  readonly command?: string | undefined;
+  readonly step?: FailedStep | undefined;
+}
+
+/**
+ * A solve that the daemon ended with an error.
+ *
+ * `ERR_KILN_STEP_FAILED` when a command ran and exited with a code that the step does not allow,
+ * `ERR_KILN_SOLVE_FAILED` and the more special codes for everything else.
+ */
+export class SolveError extends KilnError {
+  /** Digest of the op that failed. */
+  readonly vertex: string | undefined;
+  /** The daemon's name of that op. */
+  readonly vertexName: string | undefined;
+  /** Exit code of the command; `undefined` when no command failed or it was killed before it had one. */
+  readonly exitCode: number | undefined;
+  /** The last lines that the op printed, oldest first. */
+  readonly logTail: readonly string[];
+  /** The command as the user wrote it. */
+  readonly command: string | undefined;
+  readonly step: FailedStep | undefined;
+
+  constructor(code: KilnErrorCode, message: string, options: SolveErrorOptions = {}) {
+    super(code, message, options);
+    this.name = "SolveError";
+    this.vertex = options.vertex;
+    this.vertexName = options.vertexName;
+    this.exitCode = options.exitCode;
+    this.logTail = options.logTail ?? [];
+    this.command = options.command;
+    this.step = options.step;
+  }
+}

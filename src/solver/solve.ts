@@ -1,0 +1,143 @@
+import { create } from "@bufbuild/protobuf";
+import type { KilnError } from "../errors.js";
+import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/buildkit/v1/control_pb.js";
+import { randomId } from "../internal/random-id.js";
+import type { Definition } from "../llb/definition.js";
+import type { SolveEvent } from "../model/events.js";
+import type { ImageConfig } from "../oci/image-config.js";
+import type { Connection } from "../rpc/connection.js";
+import { createClient } from "../rpc/typed-client.js";
+import type { Session } from "../session/session.js";
+import { exporterEntries } from "./exporter-entries.js";
+import type { Output } from "./outputs.js";
+import { StatusTracker } from "./status-tracker.js";
+import { solveErrorFrom } from "./translate-solve-error.js";
+
+/** The Status stream gets this long to end by itself once the solve has: the last events are still under way. */
+const statusIdleMs = 5_000;
+
+/** After an abort the daemon gets this long to report that it stopped. */
+const stopGraceMs = 10_000;
+
+/** What {@link runSolve} sends. */
+export interface SolveRequestOptions {
+  /** The build's id; made up when left out. Must not be that of a running build. */
+  readonly ref?: string | undefined;
+  /** What to build; `undefined` = an empty (scratch) result. */
+  readonly definition: Definition | undefined;
+  readonly outputs: readonly Output[];
+  readonly config: ImageConfig | undefined;
+  /** Serves local trees, credentials, secrets and the outputs' targets. Stays open: it is the caller's. */
+  readonly session: Session;
+  /** E.g. `network.host`, `security.insecure`, `device`. */
+  readonly entitlements?: readonly string[] | undefined;
+  readonly sourceDateEpoch?: number | undefined;
+  /** Keep the build out of the daemon's history. Default false. */
+  readonly internal?: boolean | undefined;
+  /** Aborting cancels the build on the daemon; the promise settles once the daemon said that it stopped. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the daemon answered to a solve. */
+export interface SolveAnswer {
+  readonly ref: string;
+  /** Keys such as `containerimage.digest`; all exporters write into the one map. */
+  readonly exporterResponse: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs one solve and reports its progress.
+ *
+ * `emit` is called for every event, in order, until the promise settles. Rejects with a `SolveError` for a
+ * build that failed, with `ERR_KILN_CONNECTION_LOST` when the daemon or the session went away, or with the
+ * signal's reason.
+ */
+export async function runSolve(
+  connection: Connection,
+  options: SolveRequestOptions,
+  emit: (event: SolveEvent) => void,
+): Promise<SolveAnswer> {
+  const { session, signal } = options;
+  signal?.throwIfAborted();
+  const control = createClient(Control, connection);
+  const ref = options.ref ?? randomId();
+  const tracker = new StatusTracker(emit);
+  const stopSolve = new AbortController();
+  const stopStatus = new AbortController();
+  const onAbort = (): void => stopSolve.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  let lost: KilnError | undefined;
+  void session.lost.then((error) => {
+    lost = error;
+    stopSolve.abort(error);
+  });
+  const status = followStatus(control.status({ Ref: ref }, { signal: stopStatus.signal }), tracker);
+  try {
+    const response = await control.solve(create(SolveRequestSchema, requestBody(ref, options)), {
+      signal: stopSolve.signal,
+    });
+    await status.settled(statusIdleMs);
+    return { ref, exporterResponse: response.ExporterResponse };
+  } catch (error) {
+    await status.settled(signal?.aborted === true ? stopGraceMs : statusIdleMs);
+    if (signal?.aborted === true) throw signal.reason;
+    if (lost !== undefined) throw lost;
+    throw solveErrorFrom(error, tracker);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    stopStatus.abort(new Error("the solve has ended"));
+    tracker.end();
+  }
+}
+
+function requestBody(ref: string, options: SolveRequestOptions) {
+  const exporters = exporterEntries(options.outputs, {
+    config: options.config,
+    sourceDateEpoch: options.sourceDateEpoch,
+  }).map((entry) => ({ Type: entry.type, Attrs: { ...entry.attrs } }));
+  const first = exporters[0];
+  const epoch = options.sourceDateEpoch;
+  return {
+    Ref: ref,
+    // Present even for scratch: a Solve with neither definition nor frontend waits for a gateway client.
+    Definition: options.definition?.toMessage() ?? {},
+    Exporters: exporters,
+    // Daemons before 0.13 read only these.
+    ExporterDeprecated: first?.Type ?? "",
+    ExporterAttrsDeprecated: first?.Attrs ?? {},
+    Session: options.session.id,
+    FrontendAttrs: epoch === undefined ? {} : { "build-arg:SOURCE_DATE_EPOCH": String(epoch) },
+    Entitlements: [...(options.entitlements ?? [])],
+    Internal: options.internal === true,
+  };
+}
+
+interface StatusFollower {
+  /** Waits for the stream's end, or for `idleMs` without a message. Never rejects. */
+  settled(idleMs: number): Promise<void>;
+}
+
+function followStatus(stream: AsyncIterable<StatusResponse>, tracker: StatusTracker): StatusFollower {
+  let onActivity = (): void => {};
+  const ended = (async () => {
+    try {
+      for await (const response of stream) {
+        tracker.push(response);
+        onActivity();
+      }
+    } catch {
+      // The solve itself says what went wrong; a daemon that has forgotten the build answers NotFound here.
+    }
+  })();
+  return {
+    settled: (idleMs) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, idleMs);
+        onActivity = () => timer.refresh();
+        void ended.then(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }),
+  };
+}

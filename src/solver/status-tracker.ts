@@ -1,0 +1,191 @@
+import { TextDecoder } from "node:util";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { StatusResponse, Vertex, VertexStatus } from "../gen/moby/buildkit/v1/control_pb.js";
+import type { SolveEvent } from "../model/events.js";
+
+/** The end of what a vertex printed, kept for its error. */
+const tailLines = 20;
+const tailBytes = 16 * 1024;
+
+interface VertexState {
+  name: string;
+  /** `started` of the run that is being reported, in ms; a vertex may run more than once in a build. */
+  startedAt: number | undefined;
+  ended: boolean;
+  cached: boolean;
+  error: string;
+}
+
+interface LogState {
+  readonly decoders: Map<number, TextDecoder>;
+  tail: string;
+}
+
+/**
+ * Turns the daemon's status messages into events.
+ *
+ * The daemon resends a whole vertex on each change and may report it again after it ended (a local source
+ * is first hashed and then copied); each change becomes one event, repeats none. Log bytes are decoded
+ * across message borders, per vertex and stream.
+ */
+export class StatusTracker {
+  readonly #emit: (event: SolveEvent) => void;
+  readonly #vertices = new Map<string, VertexState>();
+  readonly #logs = new Map<string, LogState>();
+  readonly #progress = new Map<string, string>();
+
+  constructor(emit: (event: SolveEvent) => void) {
+    this.#emit = emit;
+  }
+
+  /** Digests of all vertices seen so far. */
+  get vertices(): IterableIterator<string> {
+    return this.#vertices.keys();
+  }
+
+  /** The daemon's name of a vertex. */
+  nameOf(vertex: string): string | undefined {
+    return this.#vertices.get(vertex)?.name;
+  }
+
+  /** The vertex that failed with `error` non-empty and not by being cancelled, if exactly that is known. */
+  firstFailed(): string | undefined {
+    for (const [digest, state] of this.#vertices) {
+      if (state.error !== "" && !isCancelText(state.error)) return digest;
+    }
+    return undefined;
+  }
+
+  /** The last lines a vertex printed, oldest first; at most 20 lines or 16 KiB. */
+  logTail(vertex: string): readonly string[] {
+    const tail = this.#logs.get(vertex)?.tail ?? "";
+    return tail
+      .split(/\r?\n/)
+      .filter((line, index, all) => line !== "" || index < all.length - 1)
+      .slice(-tailLines);
+  }
+
+  /** Takes one message of the Status stream. */
+  push(response: StatusResponse): void {
+    for (const vertex of response.vertexes) this.#vertex(vertex);
+    for (const status of response.statuses) this.#status(status);
+    for (const log of response.logs) {
+      this.#log(log.vertex, Number(log.stream), log.msg, timestampMs(log.timestamp));
+    }
+    for (const warning of response.warnings) {
+      this.#emit({
+        type: "warning",
+        vertex: warning.vertex,
+        level: Number(warning.level),
+        message: text(warning.short),
+        detail: warning.detail.map(text),
+        url: warning.url,
+      });
+    }
+  }
+
+  /** Flushes what half-received characters are left. Call once, after the last message. */
+  end(): void {
+    for (const [vertex, log] of this.#logs) {
+      for (const [stream, decoder] of log.decoders) {
+        const rest = decoder.decode();
+        if (rest !== "") this.#logText(vertex, stream, rest, Date.now());
+      }
+    }
+  }
+
+  #vertex(vertex: Vertex): void {
+    let state = this.#vertices.get(vertex.digest);
+    if (state === undefined) {
+      state = { name: vertex.name, startedAt: undefined, ended: false, cached: false, error: "" };
+      this.#vertices.set(vertex.digest, state);
+    }
+    state.name = vertex.name;
+    const base = { vertex: vertex.digest, name: vertex.name, inputs: vertex.inputs };
+    if (vertex.cached) {
+      if (state.cached) return;
+      state.cached = true;
+      state.ended = true;
+      this.#emit({ type: "vertex.cached", ...base, at: timestampMs(vertex.completed ?? vertex.started) });
+      return;
+    }
+    if (vertex.started === undefined) return;
+    const startedAt = timestampMs(vertex.started);
+    if (state.startedAt !== startedAt) {
+      state.startedAt = startedAt;
+      state.ended = false;
+      this.#emit({ type: "vertex.started", ...base, at: startedAt });
+    }
+    if (vertex.completed === undefined || state.ended) return;
+    state.ended = true;
+    state.error = vertex.error;
+    const at = timestampMs(vertex.completed);
+    const durationMs = Math.max(0, at - startedAt);
+    if (vertex.error === "") this.#emit({ type: "vertex.done", ...base, at, durationMs });
+    else {
+      this.#emit({
+        type: "vertex.failed",
+        ...base,
+        at,
+        durationMs,
+        error: vertex.error,
+        canceled: isCancelText(vertex.error),
+      });
+    }
+  }
+
+  #status(status: VertexStatus): void {
+    const key = `${status.vertex}\0${status.ID}`;
+    const done = status.completed !== undefined;
+    const fingerprint = `${status.current}/${status.total}/${done}`;
+    if (this.#progress.get(key) === fingerprint) return;
+    this.#progress.set(key, fingerprint);
+    this.#emit({
+      type: "progress",
+      vertex: status.vertex,
+      id: status.ID,
+      name: status.name === "" ? status.ID : status.name,
+      current: Number(status.current),
+      total: Number(status.total),
+      done,
+      at: timestampMs(status.timestamp),
+    });
+  }
+
+  #log(vertex: string, stream: number, bytes: Uint8Array, at: number): void {
+    let log = this.#logs.get(vertex);
+    if (log === undefined) {
+      log = { decoders: new Map(), tail: "" };
+      this.#logs.set(vertex, log);
+    }
+    let decoder = log.decoders.get(stream);
+    if (decoder === undefined) {
+      decoder = new TextDecoder();
+      log.decoders.set(stream, decoder);
+    }
+    const decoded = decoder.decode(bytes, { stream: true });
+    if (decoded !== "") this.#logText(vertex, stream, decoded, at);
+  }
+
+  #logText(vertex: string, stream: number, decoded: string, at: number): void {
+    const log = this.#logs.get(vertex);
+    if (log !== undefined) log.tail = (log.tail + decoded).slice(-tailBytes);
+    this.#emit({ type: "log", vertex, stream: stream === 2 ? "stderr" : "stdout", text: decoded, at });
+  }
+}
+
+function timestampMs(timestamp: Timestamp | undefined): number {
+  if (timestamp === undefined) return Date.now();
+  return Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6;
+}
+
+const decoder = new TextDecoder();
+
+function text(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** Whether the daemon's error text says that the vertex was cancelled rather than that it failed. */
+function isCancelText(error: string): boolean {
+  return error.includes("context canceled") || error.includes("code = Canceled");
+}

@@ -1,0 +1,91 @@
+import type { CallSite, KilnErrorCode } from "../errors.js";
+import { RpcError } from "../rpc/node-error.js";
+import { SolveError } from "./solve-error.js";
+import type { StatusTracker } from "./status-tracker.js";
+
+interface Meaning {
+  readonly pattern: RegExp;
+  readonly code: KilnErrorCode;
+  readonly hint: string;
+}
+
+// The daemon has no codes for these: the status is mostly Unknown, so its fixed phrases decide.
+const meanings: readonly Meaning[] = [
+  {
+    pattern: /requested by the build but not allowed|is not allowed|entitlement/i,
+    code: "ERR_KILN_ENTITLEMENT",
+    hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
+  },
+  {
+    pattern: /pull access denied|authorization failed|401 Unauthorized|insufficient_scope|no basic auth/i,
+    code: "ERR_KILN_UNAUTHORIZED",
+    hint: "Log in to the registry (`docker login HOST`), or pass credentials.",
+  },
+  {
+    pattern: /: not found$|manifest unknown|failed to resolve source metadata|does not exist or/i,
+    code: "ERR_KILN_IMAGE_NOT_FOUND",
+    hint: "Check the image's name and tag, and that the daemon reaches its registry.",
+  },
+  {
+    pattern:
+      /requested experimental feature \S+ (is not supported|has been disabled)|unknown (API )?capability/i,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "The daemon is too old for a feature that this build uses: leave it out, or use a newer BuildKit.",
+  },
+];
+
+/**
+ * Makes a {@link SolveError} of what a Solve call rejected with.
+ *
+ * The failed op, its exit code and its last output come from the error's typed details where the daemon sent
+ * them, else from the status stream. A lost connection and the like stay what they are.
+ */
+export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown {
+  if (!(error instanceof RpcError)) return error;
+  if (error.code !== "ERR_KILN_RPC") return error;
+  const vertex = detailVertex(error) ?? tracker.firstFailed();
+  const exitCode = detailExitCode(error) ?? textExitCode(error.message);
+  const vertexName = vertex === undefined ? undefined : tracker.nameOf(vertex);
+  const logTail = vertex === undefined ? [] : tracker.logTail(vertex);
+  const meaning =
+    exitCode === undefined ? meanings.find(({ pattern }) => pattern.test(error.message)) : undefined;
+  const code = exitCode !== undefined ? "ERR_KILN_STEP_FAILED" : (meaning?.code ?? "ERR_KILN_SOLVE_FAILED");
+  return new SolveError(code, error.message, {
+    cause: error,
+    vertex,
+    vertexName,
+    exitCode,
+    logTail,
+    hint: meaning?.hint ?? error.hint,
+  });
+}
+
+function detailVertex(error: RpcError): string | undefined {
+  for (const detail of error.details) if (detail.kind === "vertex") return detail.digest;
+  return undefined;
+}
+
+function detailExitCode(error: RpcError): number | undefined {
+  for (const detail of error.details) if (detail.kind === "exitMessage") return detail.exitCode;
+  return undefined;
+}
+
+function textExitCode(message: string): number | undefined {
+  const match = /exit code: (\d+)$/.exec(message);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** The error for a base image that the daemon could not resolve, with the place that named it. */
+export function baseErrorFrom(error: unknown, ref: string, location: CallSite | undefined): unknown {
+  if (!(error instanceof RpcError) || error.code !== "ERR_KILN_RPC") return error;
+  const meaning = meanings.find(({ pattern }) => pattern.test(error.message));
+  return new SolveError(
+    meaning?.code ?? "ERR_KILN_SOLVE_FAILED",
+    `cannot resolve the base ${ref}: ${error.message}`,
+    {
+      cause: error,
+      location,
+      hint: meaning?.hint ?? "Check the image's name, and that the daemon reaches its registry.",
+    },
+  );
+}

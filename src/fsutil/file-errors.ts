@@ -3,6 +3,9 @@ import { KilnError } from "../errors.js";
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "operation not permitted",
+  EEXIST: "something else is there",
+  ENOENT: "it does not exist",
+  ENOTDIR: "a part of its path is no directory",
   ELOOP: "too many symlinks",
   ENAMETOOLONG: "the path is too long",
   EMFILE: "too many open files",

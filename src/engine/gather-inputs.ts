@@ -43,7 +43,11 @@ export async function gatherInputs(needs: Needs, cwd: string): Promise<LocalInpu
     trees.set(
       name,
       need.kind === "file"
-        ? singleFileTree({ path: root, name: "file", permissions: need.mode === "normalize" ? "normalize" : "keep" })
+        ? singleFileTree({
+            path: root,
+            name: "file",
+            permissions: need.mode === "normalize" ? "normalize" : "keep",
+          })
         : openTree({ root, exclude, permissions: need.mode === "normalize" ? "normalize" : "keep" }),
     );
   }

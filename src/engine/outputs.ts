@@ -11,13 +11,13 @@ export {
   type OciLayoutOutput,
   type OciOptions,
   type OciTarOutput,
+  type Output,
   ociLayout,
   ociTar,
-  type Output,
   type RegistryOptions,
   type RegistryOutput,
   registry,
   type TarOutput,
 } from "../solver/outputs.js";
-export { type FailedStep, SolveError, type SolveErrorOptions } from "../solver/solve-error.js";
 export { classicStoreHint } from "../solver/preflight.js";
+export { type FailedStep, SolveError, type SolveErrorOptions } from "../solver/solve-error.js";

@@ -49,7 +49,7 @@ export async function runBuild(
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
   const layouts = [...inputs.layouts.values()].map(({ layout }) => layout.dir);
-  preflight(facts, { outputs, caps: new Set(), layouts });
+  preflight(facts, { outputs, definition: undefined, layouts });
   const platform = choosePlatform(options.platform, facts);
   let plan: Plan | undefined;
   let tracker: StepTracker | undefined;
@@ -83,7 +83,7 @@ export async function runBuild(
             sourceDateEpoch,
             localUniqueId: randomId(),
           });
-          preflight(facts, { outputs, caps: plan.definition?.caps ?? new Set(), layouts });
+          preflight(facts, { outputs, definition: plan.definition, layouts });
           tracker = trackSteps(plan);
           emit({
             type: "planned",

@@ -49,8 +49,8 @@ export function compile(image: Image, facts: Facts): Plan {
 
 function planSteps(image: Image, definition: Definition | undefined): readonly PlanStep[] {
   const vertices = new Map<number, string[]>();
-  for (const { digest, description } of definition?.vertices ?? []) {
-    const step = description[stepKey];
+  for (const { digest } of definition?.ops ?? []) {
+    const step = definition?.metadata.get(digest)?.description?.[stepKey];
     if (step === undefined) continue;
     const list = vertices.get(Number(step));
     if (list === undefined) vertices.set(Number(step), [digest]);
@@ -70,9 +70,10 @@ function planCommands(
   commands: readonly string[],
 ): ReadonlyMap<string, PlanCommand> {
   const found = new Map<string, PlanCommand>();
-  for (const { digest, description } of definition?.vertices ?? []) {
-    const command = commands[Number(description[`${stepKey}.command`] ?? -1)];
-    if (command !== undefined) found.set(digest, { step: Number(description[stepKey]), command });
+  for (const { digest } of definition?.ops ?? []) {
+    const description = definition?.metadata.get(digest)?.description;
+    const command = commands[Number(description?.[`${stepKey}.command`] ?? -1)];
+    if (command !== undefined) found.set(digest, { step: Number(description?.[stepKey]), command });
   }
   return found;
 }

@@ -5,7 +5,7 @@ import { copy, mkfile } from "../llb/file-action.js";
 import { image } from "../llb/image.js";
 import { local } from "../llb/local.js";
 import { ociLayout } from "../llb/oci-layout.js";
-import { scratch, type State } from "../llb/state.js";
+import { type State, scratch } from "../llb/state.js";
 import type { BaseFact, Facts } from "../model/facts.js";
 import type { Platform } from "../oci/platform.js";
 import { type ChainState, withLayerHistory } from "./chain-state.js";
@@ -71,7 +71,10 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
   const lookUp = <T>(map: ReadonlyMap<string, T>, key: string): T => {
     const found = map.get(needId(index, key));
     if (found !== undefined) return found;
-    throw new KilnError("ERR_KILN_INVALID_ARGUMENT", `step ${index + 1} asks for "${key}", which it did not name in needs`);
+    throw new KilnError(
+      "ERR_KILN_INVALID_ARGUMENT",
+      `step ${index + 1} asks for "${key}", which it did not name in needs`,
+    );
   };
   const constraints = (title: string): ConstraintOptions => ({
     customName: title,

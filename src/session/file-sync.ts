@@ -1,13 +1,26 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { sendTree } from "../fsutil/send.js";
-import type { Tree } from "../fsutil/tree.js";
+import { openTree, type Tree } from "../fsutil/tree.js";
 import { FileSync } from "../gen/moby/filesync/v1/filesync_pb.js";
 import { type Attachable, rawService } from "./attachable.js";
 import { packetChannel } from "./packet-stream.js";
 import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
 
-/** A local tree to be sent; made by `openTree` or `singleFileTree` of the fsutil room. */
+/** A local tree to be sent; made by {@link openLocalTree}. */
 export type LocalTree = Tree;
+
+/**
+ * Opens a local directory for {@link fileSyncService}, sent as root's.
+ *
+ * `exclude` has `.dockerignore` semantics. Throws `ERR_KILN_FILE_NOT_FOUND`, `ERR_KILN_FILE_UNREADABLE` or
+ * `ERR_KILN_INVALID_PATTERN`.
+ */
+export function openLocalTree(
+  root: string,
+  options: { readonly exclude?: readonly string[] | undefined } = {},
+): LocalTree {
+  return openTree({ root, exclude: options.exclude });
+}
 
 /** Told of transfers: how far one is, and why one failed. */
 export interface FileSyncOptions {

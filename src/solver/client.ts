@@ -144,7 +144,7 @@ export class Client implements AsyncDisposable {
     const outputs = options.outputs ?? [];
     const layouts = options.layouts ?? new Map<string, string>();
     const facts = await this.facts({ signal });
-    preflight(facts, { outputs, caps: definition?.caps ?? new Set(), layouts: [...layouts.values()] });
+    preflight(facts, { outputs, definition, layouts: [...layouts.values()] });
     const { answer, outputs: records } = await runSessionSolve(
       this.#connection,
       {

@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.js";
+import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
 import type { Output } from "./outputs.js";
@@ -6,8 +7,8 @@ import type { Output } from "./outputs.js";
 /** What a solve is about to ask of a daemon. */
 export interface PlannedUse {
   readonly outputs: readonly Output[];
-  /** Capability ids that the definition's metadata names. */
-  readonly caps: ReadonlySet<string>;
+  /** The definition, where it is known yet. */
+  readonly definition: Definition | undefined;
   /** Names of base images that would be read from OCI layouts on this machine. */
   readonly layouts: readonly string[];
 }
@@ -49,7 +50,7 @@ const capVersions: Readonly<Record<string, string>> = {
 export function preflight(facts: DaemonFacts, use: PlannedUse): void {
   refuseClassicStore(facts, use);
   refuseEstargz(facts, use.outputs);
-  refuseMissingCaps(facts, use.caps);
+  refuseMissingCaps(facts, use.definition);
 }
 
 /** What a user of a classic-store Docker has to do; also said by tools that look for another engine instead. */
@@ -89,8 +90,12 @@ function refuseEstargz(facts: DaemonFacts, outputs: readonly Output[]): void {
   );
 }
 
-function refuseMissingCaps(facts: DaemonFacts, caps: ReadonlySet<string>): void {
-  if (facts.llbCaps.size === 0) return;
+function refuseMissingCaps(facts: DaemonFacts, definition: Definition | undefined): void {
+  if (facts.llbCaps.size === 0 || definition === undefined) return;
+  const caps = new Set<string>();
+  for (const { caps: named } of definition.metadata.values()) {
+    for (const [cap, needed] of Object.entries(named ?? {})) if (needed) caps.add(cap);
+  }
   for (const cap of caps) {
     if (facts.llbCaps.has(cap)) continue;
     const needed = capVersions[cap];

@@ -1,0 +1,50 @@
+export { KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.js";
+export type { OutputRecord } from "../model/build-record.js";
+export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "../model/daemon.js";
+export type {
+  LogEvent,
+  LogsDroppedEvent,
+  ProgressEvent,
+  SolveEvent,
+  VertexCachedEvent,
+  VertexDoneEvent,
+  VertexFailedEvent,
+  VertexStartedEvent,
+  WarningEvent,
+} from "../model/events.js";
+export { RpcError } from "../rpc/node-error.js";
+export type { StatusDetail } from "../rpc/status-details.js";
+export type { TlsOptions } from "../rpc/tls-options.js";
+export type { CredentialsProvider } from "../session/auth.js";
+export type { Credentials } from "../session/docker-auth.js";
+export { type LocalTree, openLocalTree } from "../session/file-sync.js";
+export type { SecretSource } from "../session/secrets.js";
+export {
+  Client,
+  type ClientOptions,
+  type ClientSolveOptions,
+  type ClientSolveResult,
+  type Solve,
+} from "./client.js";
+export {
+  type Compression,
+  type DockerTarOptions,
+  type DockerTarOutput,
+  dockerTar,
+  type FileTarget,
+  filesTar,
+  type LayerOptions,
+  type LocalOutput,
+  localDir,
+  type OciLayoutOutput,
+  type OciOptions,
+  type OciTarOutput,
+  type Output,
+  ociLayout,
+  ociTar,
+  type RegistryOptions,
+  type RegistryOutput,
+  registry,
+  type TarOutput,
+} from "./outputs.js";
+export { type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";

@@ -20,6 +20,7 @@ export function trackSteps(plan: Plan): StepTracker {
   const stepOf = new Map<string, number>();
   for (const step of plan.steps) for (const vertex of step.vertices) stepOf.set(vertex, step.index);
   const vertices = new Map<string, VertexOutcome>();
+  const transferred = new Set<string>();
   const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
     const before = vertices.get(vertex);
     vertices.set(vertex, { outcome, durationMs: (before?.durationMs ?? 0) + durationMs });
@@ -30,29 +31,38 @@ export function trackSteps(plan: Plan): StepTracker {
       else if (event.type === "vertex.done") note(event.vertex, "ran", event.durationMs);
       else if (event.type === "vertex.failed") {
         note(event.vertex, event.canceled ? "canceled" : "failed", event.durationMs);
-      }
+      } else if (event.type === "progress" && event.total > 0) transferred.add(event.vertex);
       const step = "vertex" in event ? stepOf.get(event.vertex) : undefined;
       return step === undefined ? event : { ...event, step };
     },
     records: () =>
       plan.steps.map((step) => {
         const seen = step.vertices.flatMap((vertex) => vertices.get(vertex) ?? []);
+        // A source is asked for its digest in every build. It counts where it is all there is to a step, and
+        // then as work only if anything was transferred.
+        const work = step.vertices.filter((vertex) => !step.sources.includes(vertex));
+        const telling = work.length > 0 ? work : step.sources;
+        const outcomes = telling.flatMap((vertex): VertexOutcome["outcome"][] => {
+          const outcome = vertices.get(vertex)?.outcome;
+          if (outcome === undefined) return [];
+          return [outcome === "ran" && work.length === 0 && !transferred.has(vertex) ? "cached" : outcome];
+        });
         return {
           index: step.index,
           id: step.id,
           title: step.title,
-          outcome: stepOutcome(step.vertices.length, seen),
+          outcome: stepOutcome(step.vertices.length, outcomes),
           durationMs: seen.reduce((sum, { durationMs }) => sum + durationMs, 0),
         };
       }),
   };
 }
 
-function stepOutcome(ops: number, seen: readonly VertexOutcome[]): StepRecord["outcome"] {
+function stepOutcome(ops: number, seen: readonly VertexOutcome["outcome"][]): StepRecord["outcome"] {
   if (ops === 0) return "config";
   if (seen.length === 0) return "unused";
   for (const outcome of ["failed", "canceled", "ran"] as const) {
-    if (seen.some((vertex) => vertex.outcome === outcome)) return outcome;
+    if (seen.includes(outcome)) return outcome;
   }
   return "cached";
 }

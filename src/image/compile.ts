@@ -48,20 +48,21 @@ export function compile(image: Image, facts: Facts): Plan {
 }
 
 function planSteps(image: Image, definition: Definition | undefined): readonly PlanStep[] {
-  const vertices = new Map<number, string[]>();
+  const ops = image.steps.map(() => ({ vertices: [] as string[], sources: [] as string[] }));
   for (const { digest } of definition?.ops ?? []) {
-    const step = definition?.metadata.get(digest)?.description?.[stepKey];
-    if (step === undefined) continue;
-    const list = vertices.get(Number(step));
-    if (list === undefined) vertices.set(Number(step), [digest]);
-    else list.push(digest);
+    const description = definition?.metadata.get(digest)?.description;
+    const own = ops[Number(description?.[stepKey] ?? -1)];
+    if (own === undefined) continue;
+    own.vertices.push(digest);
+    if (description?.[`${stepKey}.source`] === "true") own.sources.push(digest);
   }
   return image.steps.map(({ id, title, location }, index) => ({
     index,
     id,
     title,
     location,
-    vertices: vertices.get(index) ?? [],
+    vertices: ops[index]?.vertices ?? [],
+    sources: ops[index]?.sources ?? [],
   }));
 }
 

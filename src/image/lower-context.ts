@@ -80,12 +80,16 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
     customName: title,
     description: { [stepKey]: String(index) },
   });
+  const sourceConstraints = (title: string): ConstraintOptions => ({
+    customName: title,
+    description: { [stepKey]: String(index), [`${stepKey}.source`]: "true" },
+  });
   const { platform, localUniqueId } = facts;
   return {
     platform,
     constraints,
     file: (key) => lookUp(facts.files, key),
-    base: (key) => baseState(lookUp(facts.bases, key), platform, constraints),
+    base: (key) => baseState(lookUp(facts.bases, key), platform, sourceConstraints),
     run(chain, request) {
       const command = commands.push(request.command) - 1;
       const state = chain.state
@@ -103,7 +107,7 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
       const source = local(tree.name, {
         sharedKeyHint: tree.sharedKeyHint,
         localUniqueId,
-        ...constraints(`load ${request.title}`),
+        ...sourceConstraints(`load ${request.title}`),
       });
       const seconds = facts.sourceDateEpoch ?? defaultFileTime;
       const action = copy(source, {

@@ -15,6 +15,8 @@ export interface PlanStep {
   readonly location: CallSite | undefined;
   /** Digests of the ops this step became; empty for a step that only changes the config. */
   readonly vertices: readonly string[];
+  /** Those of them that bring something in (a base, local files) rather than make something of it. */
+  readonly sources: readonly string[];
 }
 
 /** A command that an op runs, so that its failure can name it. */

@@ -120,10 +120,7 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
     for await (const message of call.iterator({ destroyOnReturn: false })) {
       const data = decodeBytesMessage(message as Buffer);
       if (data.length === 0 || out.write(data)) continue;
-      await new Promise<void>((resolve) => {
-        out.once("drain", resolve);
-        out.once("close", resolve);
-      });
+      await drained(out);
       if (out.destroyed) break;
     }
     if (call.cancelled) throw new Error("the daemon broke off before the end");
@@ -133,6 +130,19 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
     out.destroy();
     throw error;
   }
+}
+
+/** Waits until a full stream takes more, or has closed. */
+function drained(out: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      out.off("drain", done);
+      out.off("close", done);
+      resolve();
+    };
+    out.once("drain", done);
+    out.once("close", done);
+  });
 }
 
 function metadataOf(call: ServerDuplexStream<Buffer, Buffer>): ExporterMetadata {

@@ -1,0 +1,1 @@
+export { formatPlatform, type Platform } from "../oci/platform.js";

@@ -1,0 +1,153 @@
+import { compareBytes } from "./byte-order.js";
+import { capability } from "./capabilities.js";
+import { type ExecNode, hasOutput, type MountNode } from "./exec-node.js";
+import type { ExecFields, InputFields, MountFields } from "./op-fields.js";
+import type { Output } from "./vertex.js";
+
+/** Finds digest and index of an output whose vertex is encoded already. */
+export type ResolveOutput = (output: Output) => InputFields;
+
+/** The body of an op, its inputs, and the capabilities it needs. */
+export interface LoweredExec {
+  readonly inputs: readonly InputFields[];
+  readonly exec: ExecFields;
+  readonly caps: readonly string[];
+}
+
+const mountTypeSecret = 1;
+const mountTypeSsh = 2;
+const mountTypeCache = 3;
+const mountTypeTmpfs = 4;
+const unixPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The mounts in the order in which they are sent and their results are numbered: by target, byte-wise. */
+export function sortedMounts(node: ExecNode): readonly MountNode[] {
+  if (node.mounts.length === 1) return node.mounts;
+  return [...node.mounts].sort((a, b) => compareBytes(a.target, b.target));
+}
+
+/** The filesystems that a command mounts, each once, in the order in which Go's client visits them. */
+export function execInputs(node: ExecNode): readonly Output[] {
+  const outputs = new Set<Output>();
+  for (const mount of sortedMounts(node)) if (mount.source !== undefined) outputs.add(mount.source);
+  return [...outputs];
+}
+
+/** Number of the result that a mount leaves, among those of its command. */
+export function outputIndex(node: ExecNode, mount: MountNode): number {
+  if (node.mounts.length === 1) return 0;
+  return sortedMounts(node).filter(hasOutput).indexOf(mount);
+}
+
+/**
+ * The command as the protocol has it.
+ *
+ * `supportedCaps` are the capabilities of the daemon where they are known; then the command relies on the daemon's
+ * own default PATH, or gets one itself from a daemon that has none (`os` says whether it should).
+ */
+export function lowerExec(
+  node: ExecNode,
+  resolve: ResolveOutput,
+  target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
+): LoweredExec {
+  const { meta } = node;
+  const caps = new Set<string>();
+  const exec = {
+    meta: {
+      args: node.args,
+      env: environment(node, target, caps),
+      cwd: meta.dir,
+      user: meta.user,
+      hostname: meta.hostname,
+      cgroupParent: meta.cgroupParent,
+      removeMountStubsRecursive: true,
+      validExitCodes: meta.validExitCodes,
+      extraHosts: meta.extraHosts?.items().map(({ host, ip }) => ({ Host: host, IP: ip })),
+      ulimit: meta.ulimits?.items().map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+      proxyEnv: node.proxyEnv,
+    },
+    network: meta.network,
+    security: meta.security,
+    secretenv: node.secrets.flatMap(({ id, env, optional }) =>
+      env === undefined ? [] : [{ ID: id, name: env, optional }],
+    ),
+    cdiDevices: node.devices,
+  };
+  addCaps(node, caps);
+  const inputs: InputFields[] = [];
+  const mounts: MountFields[] = [];
+  let outputs = 0;
+  for (const mount of sortedMounts(node)) {
+    const output = hasOutput(mount) ? outputs++ : -1;
+    mounts.push(lowerMount(mount, inputIndex(inputs, mount, resolve), output));
+  }
+  for (const { id, target: dest, uid, gid, mode, optional } of node.secrets) {
+    if (dest === undefined) continue;
+    mounts.push({ input: -1, dest, mountType: mountTypeSecret, secretOpt: { ID: id, uid, gid, mode, optional } });
+  }
+  for (const { id, target: dest, uid, gid, mode, optional } of node.ssh) {
+    mounts.push({ input: -1, dest, mountType: mountTypeSsh, SSHOpt: { ID: id, uid, gid, mode, optional } });
+  }
+  return { inputs, exec: { ...exec, mounts }, caps: [...caps] };
+}
+
+function environment(
+  node: ExecNode,
+  target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
+  caps: Set<string>,
+): readonly string[] {
+  let env = node.meta.env;
+  const agent = node.ssh[0];
+  if (agent !== undefined && !env.values().has("SSH_AUTH_SOCK")) env = env.set("SSH_AUTH_SOCK", agent.target);
+  if (target.supportedCaps !== undefined) {
+    if (target.supportedCaps.has(capability.execSetsDefaultPath)) caps.add(capability.execSetsDefaultPath);
+    else if (target.os !== "windows" && !env.values().has("PATH")) env = env.set("PATH", unixPath);
+  }
+  return env.lines();
+}
+
+function inputIndex(inputs: InputFields[], mount: MountNode, resolve: ResolveOutput): number {
+  if (mount.source === undefined) return -1;
+  const input = resolve(mount.source);
+  const known = inputs.findIndex(({ digest, index }) => digest === input.digest && index === input.index);
+  return known >= 0 ? known : inputs.push(input) - 1;
+}
+
+function lowerMount(mount: MountNode, input: number, output: number): MountFields {
+  const { cache, tmpfs } = mount;
+  return {
+    input,
+    selector: mount.selector,
+    dest: mount.target,
+    output,
+    readonly: mount.readonly,
+    mountType: cache !== undefined ? mountTypeCache : tmpfs !== undefined ? mountTypeTmpfs : 0,
+    TmpfsOpt: tmpfs,
+    cacheOpt: cache === undefined ? undefined : { ID: cache.id, sharing: cache.sharing },
+    contentCache: mount.contentCache,
+  };
+}
+
+function addCaps(node: ExecNode, caps: Set<string>): void {
+  const { meta } = node;
+  caps.add(capability.execBase);
+  if (meta.validExitCodes.length > 0) caps.add(capability.execValidExitCode);
+  if (meta.ulimits !== undefined) caps.add(capability.execUlimit);
+  if (node.constraints.linuxResources !== undefined) caps.add(capability.execLinuxResources);
+  if (meta.network !== 0) caps.add(capability.execNetwork);
+  if (meta.security !== 0) caps.add(capability.execSecurity);
+  if (node.proxyEnv !== undefined) caps.add(capability.execProxy);
+  for (const mount of node.mounts) {
+    if (mount.selector !== "") caps.add(capability.mountSelector);
+    if (mount.cache !== undefined) caps.add(capability.mountCache).add(capability.mountCacheSharing);
+    else if (mount.tmpfs !== undefined) {
+      caps.add(capability.mountTmpfs);
+      if (mount.tmpfs.size > 0) caps.add(capability.mountTmpfsSize);
+    } else if (mount.source !== undefined) caps.add(capability.mountBind);
+    if (mount.contentCache !== 0) caps.add(capability.mountContentCache);
+  }
+  if (node.secrets.length > 0) caps.add(capability.mountSecret);
+  if (node.secrets.some(({ env }) => env !== undefined)) caps.add(capability.execSecretEnv);
+  if (node.ssh.length > 0) caps.add(capability.mountSsh);
+  if (node.devices.length > 0) caps.add(capability.execCdi);
+}

@@ -1,0 +1,258 @@
+import { captureCallSite } from "../internal/call-site.js";
+import { checkOptions } from "../internal/check-options.js";
+import { KilnError } from "../errors.js";
+import { type ConstraintOptions, constraintKeys, type Constraints, resolveConstraints } from "./constraints.js";
+import { capability } from "./capabilities.js";
+import { Definition } from "./definition.js";
+import { encodeOp } from "./encode-op.js";
+import { type EncodedOp, nameOp } from "./encoded-op.js";
+import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
+import { fileInputs } from "./file-node.js";
+import { lowerFile } from "./lower-file.js";
+import type { InputFields, OpFields, OpMetadataFields, PlatformFields } from "./op-fields.js";
+import { mergeMetadata, MetadataPool } from "./op-metadata.js";
+import { circularSourceMap, SourceMapCollector } from "./source-map-collector.js";
+import { type HasStateProps, propsOf, usableOutput } from "./state-props.js";
+import type { Platform } from "../oci/platform.js";
+import type { Output, SourceNode, Vertex } from "./vertex.js";
+
+/** Options of {@link marshal}: constraints of every op that does not say otherwise, and what the daemon can do. */
+export interface MarshalOptions extends ConstraintOptions {
+  /**
+   * Ids of the daemon's capabilities, where they are known. A command then relies on the daemon's default PATH, or
+   * gets one from here if the daemon has none.
+   */
+  readonly supportedCaps?: ReadonlySet<string> | undefined;
+}
+
+const linuxAmd64: Platform = Object.freeze({ os: "linux", architecture: "amd64" });
+
+/**
+ * Encodes the graph that makes a state.
+ *
+ * A pure function: the same state and options give the same bytes, on every machine. The platform defaults to
+ * `linux/amd64`, never to that of the client. Takes time in proportion to the number of ops and never recurses over
+ * their depth.
+ *
+ * Throws `ERR_KILN_INVALID_ARGUMENT`, also for a `local()` with neither `sessionId` nor `localUniqueId`, and
+ * `ERR_KILN_UNKNOWN_OPTION`.
+ */
+export function marshal(state: HasStateProps, options: MarshalOptions = {}): Definition {
+  const call = "marshal()";
+  checkOptions(call, options, ["supportedCaps", ...constraintKeys]);
+  const { output } = propsOf(call, "state", state);
+  usableOutput(call, "the state", output);
+  const base = resolveConstraints(call, options);
+  return marshalOutput(output, { base, supportedCaps: options.supportedCaps, open: new Set() });
+}
+
+interface MarshalContext {
+  readonly base: Constraints;
+  readonly supportedCaps: ReadonlySet<string> | undefined;
+  /** Outputs whose graphs are being marshalled, one within the other: source files in states. */
+  readonly open: ReadonlySet<Output>;
+}
+
+function marshalOutput(output: Output | undefined, context: MarshalContext): Definition {
+  if (output === undefined) return new Definition({ ops: [], metadata: new Map(), source: undefined });
+  if (context.open.has(output)) throw circularSourceMap();
+  const graph = new Marshaller(context);
+  graph.addAll(output.vertex);
+  return graph.finish(output, (state) =>
+    marshalOutput(propsOf("marshal()", "state", state).output, {
+      ...context,
+      open: new Set([...context.open, output]),
+    }),
+  );
+}
+
+class Marshaller {
+  readonly #context: MarshalContext;
+  readonly #done = new Map<Vertex, EncodedOp>();
+  readonly #ops: EncodedOp[] = [];
+  readonly #metadata = new Map<string, OpMetadataFields>();
+  readonly #pool = new MetadataPool();
+  readonly #sources = new SourceMapCollector();
+  readonly #platforms = new Map<Platform, PlatformFields>();
+
+  constructor(context: MarshalContext) {
+    this.#context = context;
+  }
+
+  /** Encodes a vertex after all that it depends on, with a stack of its own: graphs are deeper than call stacks. */
+  addAll(last: Vertex): void {
+    const pending: Vertex[] = [last];
+    const opened = new Set<Vertex>();
+    while (pending.length > 0) {
+      const vertex = pending[pending.length - 1] as Vertex;
+      if (this.#done.has(vertex)) {
+        pending.pop();
+      } else if (opened.has(vertex)) {
+        pending.pop();
+        opened.delete(vertex);
+        this.#add(vertex);
+      } else {
+        opened.add(vertex);
+        const inputs = inputsOf(vertex);
+        for (let index = inputs.length - 1; index >= 0; index -= 1) {
+          const input = (inputs[index] as Output).vertex;
+          if (!this.#done.has(input)) pending.push(input);
+        }
+      }
+    }
+  }
+
+  finish(output: Output, marshalState: (state: HasStateProps) => Definition): Definition {
+    const last = nameOp(encodeOp({ inputs: [this.#resolve(output)] }));
+    this.#ops.push(last);
+    const caps: Record<string, boolean> = { [capability.constraints]: true, [capability.platform]: true };
+    for (const metadata of new Set(this.#metadata.values())) {
+      if (metadata.ignoreCache === true) caps[capability.ignoreCache] = true;
+      const description = metadata.description;
+      if (description !== undefined && Object.keys(description).length > 0) caps[capability.description] = true;
+      if (metadata.exportCache !== undefined) caps[capability.exportCache] = true;
+    }
+    this.#metadata.set(last.digest, { ...this.#metadata.get(last.digest), caps });
+    return new Definition({
+      ops: this.#ops,
+      metadata: this.#metadata,
+      source: this.#sources.finish(marshalState),
+      vertices: this.#done,
+    });
+  }
+
+  #add(vertex: Vertex): void {
+    const { op, metadata } = this.#encode(vertex);
+    this.#done.set(vertex, op);
+    const known = this.#metadata.get(op.digest);
+    const isNew = known === undefined && !this.#sentDigests.has(op.digest);
+    if (metadata !== undefined) this.#metadata.set(op.digest, mergeMetadata(known, metadata));
+    this.#sources.add(op.digest, vertex.kind === "definition" ? vertex.locations : vertex.constraints.locations);
+    if (!isNew) return;
+    this.#sentDigests.add(op.digest);
+    this.#ops.push(op);
+  }
+
+  readonly #sentDigests = new Set<string>();
+
+  readonly #resolve = (output: Output): InputFields => {
+    const op = this.#done.get(output.vertex);
+    if (op === undefined) throw new TypeError("an input is used before it is encoded");
+    const index =
+      output.vertex.kind === "exec" && output.mount !== undefined
+        ? outputIndex(output.vertex, output.mount)
+        : output.index;
+    return { digest: op.digest, index };
+  };
+
+  #encode(vertex: Vertex): { readonly op: EncodedOp; readonly metadata: OpMetadataFields | undefined } {
+    if (vertex.kind === "definition") return { op: vertex.op, metadata: vertex.metadata };
+    const { base } = this.#context;
+    const own = vertex.constraints;
+    const lowered = this.#lower(vertex);
+    const filter = own.filters.length === 0 ? base.filters : [...base.filters, ...own.filters];
+    const op = nameOp(encodeOp({ ...lowered.fields, constraints: { filter } }));
+    return { op, metadata: this.#pool.of(base, own, lowered.caps) };
+  }
+
+  #lower(vertex: Exclude<Vertex, { kind: "definition" }>): {
+    readonly fields: OpFields;
+    readonly caps: readonly string[];
+  } {
+    switch (vertex.kind) {
+      case "source":
+        return this.#lowerSource(vertex);
+      case "exec": {
+        const platform = vertex.constraints.platform ?? vertex.meta.platform;
+        const target = {
+          supportedCaps: this.#context.supportedCaps,
+          os: (this.#context.base.platform ?? linuxAmd64).os,
+        };
+        const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, target);
+        const fields: OpFields = { inputs, platform: this.#platform(platform), op: { case: "exec", value: exec } };
+        return { fields, caps };
+      }
+      case "file": {
+        const { inputs, file } = lowerFile(vertex, this.#resolve);
+        return { fields: { inputs, op: { case: "file", value: file } }, caps: [capability.file] };
+      }
+      case "merge": {
+        const inputs = vertex.inputs.map(this.#resolve);
+        const value = { inputs: inputs.map((_, input) => ({ input })) };
+        return { fields: { inputs, op: { case: "merge", value } }, caps: [] };
+      }
+      case "diff": {
+        const inputs = [vertex.lower, ...(vertex.upper === undefined ? [] : [vertex.upper])].map(this.#resolve);
+        const value = { lower: { input: 0 }, upper: { input: vertex.upper === undefined ? -1 : 1 } };
+        return { fields: { inputs, op: { case: "diff", value } }, caps: [] };
+      }
+      case "passthrough": {
+        const value = { id: vertex.id, outputs: vertex.outputs };
+        return { fields: { inputs: vertex.inputs.map(this.#resolve), op: { case: "passthrough", value } }, caps: [] };
+      }
+      case "build": {
+        const attrs: Record<string, string> = vertex.filename === "" ? {} : { "llbbuild.filename": vertex.filename };
+        const value = { builder: -1, inputs: { "buildkit.llb.definition": { input: 0 } }, attrs };
+        const platform = this.#platform(vertex.constraints.platform);
+        return { fields: { inputs: [this.#resolve(vertex.source)], platform, op: { case: "build", value } }, caps: [] };
+      }
+    }
+  }
+
+  #lowerSource(node: SourceNode): { readonly fields: OpFields; readonly caps: readonly string[] } {
+    const { identifier } = node;
+    const platform = /^(?:docker-image|oci-layout):\/\//.test(identifier)
+      ? this.#platform(node.constraints.platform)
+      : undefined;
+    let attrs = node.attrs;
+    const caps: string[] = [];
+    if (identifier.startsWith("local://") && attrs["local.session"] === undefined) {
+      const unique = node.constraints.localUniqueId ?? this.#context.base.localUniqueId;
+      if (unique === undefined || unique === "") throw noUniqueId(identifier);
+      attrs = { ...attrs, "local.unique": unique };
+      caps.push(capability.localUnique);
+    }
+    return { fields: { platform, op: { case: "source", value: { identifier, attrs } } }, caps };
+  }
+
+  #platform(own: Platform | undefined): PlatformFields {
+    const platform = own ?? this.#context.base.platform ?? linuxAmd64;
+    let fields = this.#platforms.get(platform);
+    if (fields === undefined) {
+      const { os, architecture, variant, osVersion, osFeatures } = platform;
+      fields = { OS: os, Architecture: architecture, Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures };
+      this.#platforms.set(platform, fields);
+    }
+    return fields;
+  }
+}
+
+function inputsOf(vertex: Vertex): readonly Output[] {
+  switch (vertex.kind) {
+    case "source":
+      return [];
+    case "exec":
+      return execInputs(vertex);
+    case "file":
+      return fileInputs(vertex);
+    case "merge":
+    case "passthrough":
+    case "definition":
+      return vertex.inputs;
+    case "diff":
+      return vertex.upper === undefined ? [vertex.lower] : [vertex.lower, vertex.upper];
+    case "build":
+      return [vertex.source];
+  }
+}
+
+function noUniqueId(identifier: string): KilnError {
+  return new KilnError(
+    "ERR_KILN_INVALID_ARGUMENT",
+    `marshal(): ${identifier} belongs to no session and has no unique id`,
+    {
+      hint: "Pass sessionId to local(), or localUniqueId to marshal(): a new one for every build.",
+      location: captureCallSite(),
+    },
+  );
+}

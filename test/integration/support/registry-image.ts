@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import { gunzipSync } from "node:zlib";
+import { decompress } from "fzstd";
+import { extract, type Headers } from "tar-stream";
+import type { Descriptor, ImageConfig, ImageIndex, ImageManifest } from "../../../src/oci/index.js";
+
+/** One path of an image as its layers make it. */
+export interface ImageFile {
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Seconds since 1970. */
+  readonly mtime: number;
+  readonly linkname: string | undefined;
+  /** sha256 of the content of a regular file. */
+  readonly sha256: string | undefined;
+}
+
+/** An image read back from a registry. */
+export interface RegistryImage {
+  readonly digest: string;
+  readonly manifest: ImageManifest;
+  readonly config: ImageConfig;
+  /** By path without a leading slash; hard links carry the first path in `linkname`. */
+  readonly files: ReadonlyMap<string, ImageFile>;
+}
+
+const accept = [
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+].join(", ");
+
+/** Reads `host:port/name:tag` back over plain HTTP, every blob checked against its digest. */
+export async function readRegistryImage(ref: string): Promise<RegistryImage> {
+  const match = /^([^/]+)\/(.+):([^:/]+)$/.exec(ref);
+  if (match === null) throw new Error(`not a reference: ${ref}`);
+  const [, host, name, tag] = match;
+  const base = `http://${host}/v2/${name}`;
+  const response = await fetch(`${base}/manifests/${tag}`, { headers: { accept } });
+  if (!response.ok) throw new Error(`GET ${ref}: ${response.status} ${await response.text()}`);
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const parsed = JSON.parse(bytes.toString("utf8")) as ImageManifest & ImageIndex;
+  if (parsed.manifests !== undefined) throw new Error(`${ref} is an index`);
+  const config = JSON.parse((await readBlob(base, parsed.config)).toString("utf8")) as ImageConfig;
+  const files = new Map<string, ImageFile>();
+  for (const layer of parsed.layers) await applyLayer(files, inflate(layer, await readBlob(base, layer)));
+  return { digest: digestOf(bytes), manifest: parsed, config, files };
+}
+
+async function readBlob(base: string, descriptor: Descriptor): Promise<Buffer> {
+  const response = await fetch(`${base}/blobs/${descriptor.digest}`);
+  if (!response.ok) throw new Error(`GET ${descriptor.digest}: ${response.status}`);
+  const bytes = Buffer.from(await response.arrayBuffer());
+  if (digestOf(bytes) !== descriptor.digest) throw new Error(`${descriptor.digest} is damaged`);
+  return bytes;
+}
+
+function inflate(layer: Descriptor, bytes: Buffer): Buffer {
+  if (layer.mediaType.endsWith("gzip")) return gunzipSync(bytes);
+  if (layer.mediaType.endsWith("zstd")) return Buffer.from(decompress(bytes));
+  return bytes;
+}
+
+async function applyLayer(files: Map<string, ImageFile>, tar: Buffer): Promise<void> {
+  const extractor = extract();
+  Readable.from([tar]).pipe(extractor);
+  for await (const entry of extractor) {
+    const hash = createHash("sha256");
+    for await (const chunk of entry) hash.update(chunk as Buffer);
+    apply(files, entry.header, hash.digest("hex"));
+  }
+}
+
+function apply(files: Map<string, ImageFile>, header: Headers, sha256: string): void {
+  const path = header.name.replace(/^\.?\//, "").replace(/\/$/, "");
+  // eStargz's own entries are no files of the image.
+  if (path === "" || path === "stargz.index.json" || path === ".no.prefetch.landmark") return;
+  const slash = path.lastIndexOf("/") + 1;
+  const name = path.slice(slash);
+  if (name === ".wh..wh..opq") return removeTree(files, path.slice(0, slash), false);
+  if (name.startsWith(".wh.")) return removeTree(files, path.slice(0, slash) + name.slice(4), true);
+  files.set(path, {
+    type: header.type ?? "file",
+    mode: (header.mode ?? 0) & 0o7777,
+    uid: header.uid ?? 0,
+    gid: header.gid ?? 0,
+    mtime: (header.mtime?.getTime() ?? 0) / 1000,
+    linkname: header.linkname ?? undefined,
+    sha256: header.type === "file" ? sha256 : undefined,
+  });
+}
+
+function removeTree(files: Map<string, ImageFile>, path: string, self: boolean): void {
+  const prefix = path.endsWith("/") ? path : `${path}/`;
+  for (const key of [...files.keys()])
+    if (key.startsWith(prefix) || (self && key === path)) files.delete(key);
+}
+
+function digestOf(bytes: Buffer): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}

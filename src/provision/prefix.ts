@@ -1,0 +1,43 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import { setupError } from "./setup-error.js";
+
+/**
+ * The folder where Kiln keeps an engine of the user's: `$XDG_DATA_HOME/kiln`, else `~/.local/share/kiln`.
+ *
+ * A relative `XDG_DATA_HOME` is ignored, as the XDG base directory specification asks.
+ */
+export function defaultPrefix(env: NodeJS.ProcessEnv = process.env): string {
+  const data = env["XDG_DATA_HOME"];
+  return data !== undefined && isAbsolute(data)
+    ? join(data, "kiln")
+    : join(homedir(), ".local", "share", "kiln");
+}
+
+/** Throws `ERR_KILN_ENGINE_SETUP` unless `prefix` is absolute and free of characters that break daemons' settings. */
+export function checkPrefix(prefix: string): void {
+  if (isAbsolute(prefix) && /^[\w./+@%=~-]+$/.test(prefix)) return;
+  throw setupError(
+    `${JSON.stringify(prefix)} cannot be the engine's folder`,
+    "Choose an absolute path without spaces, colons, commas or quotes.",
+  );
+}
+
+/** Eight hexadecimal digits that stand for a prefix where a name must be short. */
+export function prefixHash(prefix: string): string {
+  return createHash("sha256").update(prefix).digest("hex").slice(0, 8);
+}
+
+/** Writes a file so that readers see the former content or the whole new one, never a part. */
+export async function writeWhole(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const scratch = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    await writeFile(scratch, content, { mode });
+    await rename(scratch, path);
+  } finally {
+    await rm(scratch, { force: true });
+  }
+}

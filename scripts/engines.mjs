@@ -1,0 +1,75 @@
+// Starts, stops and shows the engines, the registry and the base images that the tests use.
+// Usage: node scripts/engines.mjs up|down|status
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const prefix = join(root, ".kiln");
+const environmentFile = join(prefix, "test-env.json");
+
+/** Sets everything up, reusing what runs; returns what was started by this call. */
+export async function enginesUp({ onProgress, signal }) {
+  const provision = await load();
+  const common = { prefix, onProgress, signal };
+  const started = [];
+  const registry = await provision.registryUp(common);
+  if (!registry.reused) started.push("registry");
+  const engines = [];
+  for (const kind of ["modern", "older"]) {
+    const engine = await provision.engineUp({ ...common, kind, mirror: registry.host });
+    if (!engine.reused) started.push(kind);
+    engines.push({ name: kind, address: engine.address, dockerVersion: engine.dockerVersion, goVersion: engine.goVersion });
+  }
+  const layouts = { busybox: await provision.busyboxLayout(common), debian: await provision.debianLayout(common) };
+  const names = { busybox: ["busybox:1.36", "busybox:latest"], debian: ["debian:bookworm-slim", "python:3.13-slim"] };
+  for (const [layout, list] of Object.entries(names)) {
+    for (const name of list) {
+      onProgress?.({ phase: "push", message: `pushing ${name} to the test registry` });
+      await provision.pushLayout(layouts[layout], registry.host, `library/${name}`);
+    }
+  }
+  mkdirSync(prefix, { recursive: true });
+  writeFileSync(environmentFile, JSON.stringify({ engines, registry: registry.host, layouts }, undefined, 2));
+  return started;
+}
+
+/** Stops what a call of {@link enginesUp} started. */
+export async function enginesDown(started) {
+  const provision = await load();
+  for (const name of started) {
+    if (name === "registry") await provision.registryDown({ prefix });
+    else await provision.engineDown({ prefix, kind: name });
+  }
+  if (started.length > 0) rmSync(environmentFile, { force: true });
+}
+
+/** Progress on one line a change, fit for a log. */
+export function printProgress() {
+  let last = "";
+  return ({ message, done, total }) => {
+    const line = total === undefined ? message : `${message} (${(done ?? 0) + 1}/${total})`;
+    if (line !== last) console.log(`  ${line}`);
+    last = line;
+  };
+}
+
+function load() {
+  return import(pathToFileURL(join(root, "dist", "provision", "index.js")).href);
+}
+
+if (process.argv[1] !== undefined && pathToFileURL(process.argv[1]).href === import.meta.url) {
+  const [command] = process.argv.slice(2);
+  const provision = await load();
+  if (command === "up") {
+    const started = await enginesUp({ onProgress: printProgress() });
+    console.log(started.length === 0 ? "all was up already" : `started: ${started.join(", ")}`);
+  } else if (command === "down") {
+    await enginesDown(["modern", "older", "classic", "registry"]);
+  } else if (command === "status") {
+    console.log(JSON.stringify([...(await provision.engineStatus({ prefix })), await provision.registryStatus({ prefix })], undefined, 2));
+  } else {
+    console.error("usage: node scripts/engines.mjs up|down|status");
+    process.exitCode = 2;
+  }
+}

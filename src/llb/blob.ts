@@ -4,7 +4,7 @@ import { formatReference, parseReference } from "../oci/reference.js";
 import { capability } from "./capabilities.js";
 import { checkInteger, checkName, checkText, wrongArgument } from "./check-argument.js";
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
-import { draftSource, setAttr, type SourceDraft, sourceProps } from "./source-node.js";
+import { draftSource, type SourceDraft, setAttr, sourceProps } from "./source-node.js";
 import { State } from "./state.js";
 
 /** How a source that is a single file lies in its filesystem. */
@@ -57,7 +57,8 @@ export function ociLayoutBlob(ref: string, options: OciLayoutBlobOptions = {}): 
   if (sessionId !== undefined && checkText(call, "sessionId", sessionId) !== "") {
     setAttr(draft, "oci.session", sessionId);
   }
-  if (storeId !== undefined && checkText(call, "storeId", storeId) !== "") setAttr(draft, "oci.store", storeId);
+  if (storeId !== undefined && checkText(call, "storeId", storeId) !== "")
+    setAttr(draft, "oci.store", storeId);
   const identifier = `oci-layout+blob://${blobReference(call, ref)}`;
   return new State(sourceProps(identifier, draft, resolveConstraints(call, options)));
 }

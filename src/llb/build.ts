@@ -1,7 +1,12 @@
 import { checkOptions } from "../internal/check-options.js";
 import { capability } from "./capabilities.js";
 import { checkText, wrongArgument } from "./check-argument.js";
-import { type ConstraintOptions, constraintKeys, type Constraints, resolveConstraints } from "./constraints.js";
+import {
+  type ConstraintOptions,
+  type Constraints,
+  constraintKeys,
+  resolveConstraints,
+} from "./constraints.js";
 import type { Output } from "./vertex.js";
 
 /** Options of `State.build`. */

@@ -20,7 +20,10 @@ export function compareBytes(a: string, b: string): number {
 }
 
 /** The keys of a record or map in byte order. */
-export function sortedKeys(source: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>): string[] {
-  const keys = source instanceof Map ? [...(source as ReadonlyMap<string, unknown>).keys()] : Object.keys(source);
+export function sortedKeys(
+  source: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>,
+): string[] {
+  const keys =
+    source instanceof Map ? [...(source as ReadonlyMap<string, unknown>).keys()] : Object.keys(source);
   return keys.length < 2 ? keys : keys.sort(compareBytes);
 }

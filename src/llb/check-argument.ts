@@ -17,7 +17,8 @@ export function wrongArgument(
 
 /** The value, if it is a string that can be sent. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function checkText(call: string, name: string, value: unknown): string {
-  if (typeof value !== "string") throw wrongArgument(call, `${name} must be a string`, `Pass ${name} as a string.`);
+  if (typeof value !== "string")
+    throw wrongArgument(call, `${name} must be a string`, `Pass ${name} as a string.`);
   if (unsendable.test(value)) {
     throw wrongArgument(
       call,
@@ -86,7 +87,11 @@ export function checkChoice<T extends string>(
 }
 
 /** Entries of a plain object of strings, in its own order. Throws `ERR_KILN_INVALID_ARGUMENT`. */
-export function checkRecord(call: string, name: string, value: unknown): readonly (readonly [string, string])[] {
+export function checkRecord(
+  call: string,
+  name: string,
+  value: unknown,
+): readonly (readonly [string, string])[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongArgument(call, `${name} must be an object of strings`, `Write ${name} as { key: "value" }.`);
   }

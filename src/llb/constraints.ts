@@ -1,5 +1,5 @@
 import { checkOptions } from "../internal/check-options.js";
-import { parsePlatform, type Platform } from "../oci/platform.js";
+import { type Platform, parsePlatform } from "../oci/platform.js";
 import {
   checkBigInteger,
   checkFlag,
@@ -118,12 +118,16 @@ export function resolveConstraints(call: string, options: ConstraintOptions | un
     filters: options.require === undefined ? none : checkTexts(call, "require", options.require),
     ignoreCache: checkFlag(call, "ignoreCache", options.ignoreCache),
     description: resolveDescription(call, options),
-    exportCache: options.exportCache === undefined ? undefined : checkFlag(call, "exportCache", options.exportCache),
-    progressGroup: options.progressGroup === undefined ? undefined : resolveGroup(call, options.progressGroup),
+    exportCache:
+      options.exportCache === undefined ? undefined : checkFlag(call, "exportCache", options.exportCache),
+    progressGroup:
+      options.progressGroup === undefined ? undefined : resolveGroup(call, options.progressGroup),
     linuxResources:
       options.linuxResources === undefined ? undefined : resolveResources(call, options.linuxResources),
     localUniqueId:
-      options.localUniqueId === undefined ? undefined : checkText(call, "localUniqueId", options.localUniqueId),
+      options.localUniqueId === undefined
+        ? undefined
+        : checkText(call, "localUniqueId", options.localUniqueId),
     caps: options.caps === undefined ? none : checkTexts(call, "caps", options.caps),
     locations: options.location === undefined ? none : checkLocations(call, options.location),
   });
@@ -180,11 +184,19 @@ const signed = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 const unsigned = { min: 0n, max: 2n ** 64n - 1n };
 
 function resolveResources(call: string, resources: LinuxResources): LinuxResources {
-  const sizes = { memory: signed, memorySwap: signed, cpuShares: unsigned, cpuPeriod: unsigned, cpuQuota: signed };
+  const sizes = {
+    memory: signed,
+    memorySwap: signed,
+    cpuShares: unsigned,
+    cpuPeriod: unsigned,
+    cpuQuota: signed,
+  };
   checkOptions(`${call} linuxResources`, resources, [...Object.keys(sizes), "cpusetCpus", "cpusetMems"]);
   const size = (key: keyof typeof sizes): Int64 | undefined => {
     const value = resources[key];
-    return value === undefined ? undefined : checkBigInteger(call, `linuxResources.${key}`, value, sizes[key]);
+    return value === undefined
+      ? undefined
+      : checkBigInteger(call, `linuxResources.${key}`, value, sizes[key]);
   };
   const set = (key: "cpusetCpus" | "cpusetMems"): string | undefined => {
     const value = resources[key];

@@ -1,6 +1,6 @@
-import type { SourceLocation } from "./source-map.js";
-import type { OpMetadataFields } from "./op-fields.js";
 import type { EncodedOp } from "./encoded-op.js";
+import type { OpMetadataFields } from "./op-fields.js";
+import type { SourceLocation } from "./source-map.js";
 import type { Output } from "./vertex.js";
 
 /** An op of a definition that was marshalled before. It is sent again byte for byte. */

@@ -5,7 +5,7 @@ import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
 import { encodeMetadata, encodeSourceMaps, writeMetadataEntry } from "./encode-definition.js";
 import type { EncodedOp } from "./encoded-op.js";
 import type { OpMetadataFields, SourceMapFields } from "./op-fields.js";
-import { isState, type HasStateProps, stateProps } from "./state-props.js";
+import { type HasStateProps, isState, stateProps } from "./state-props.js";
 import type { Vertex } from "./vertex.js";
 import { describeVertices, type VertexInfo } from "./vertex-info.js";
 import { createWriter } from "./wire-writer.js";
@@ -104,7 +104,8 @@ export class Definition {
       }
       message.metadata[digest] = value;
     }
-    if (this.source !== undefined) message.Source = decodeSourceMaps(encodeSourceMaps(this.source, sortedKeys), "source");
+    if (this.source !== undefined)
+      message.Source = decodeSourceMaps(encodeSourceMaps(this.source, sortedKeys), "source");
     return message;
   }
 }

@@ -1,7 +1,12 @@
 import { checkOptions } from "../internal/check-options.js";
 import { capability } from "./capabilities.js";
-import { type ConstraintOptions, constraintKeys, type Constraints, resolveConstraints } from "./constraints.js";
-import { scratch, State } from "./state.js";
+import {
+  type ConstraintOptions,
+  type Constraints,
+  constraintKeys,
+  resolveConstraints,
+} from "./constraints.js";
+import { State, scratch } from "./state.js";
 import { inputOf, propsOf, withOutput } from "./state-props.js";
 import { type Output, singleOutput } from "./vertex.js";
 

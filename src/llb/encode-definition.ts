@@ -13,7 +13,11 @@ import {
 export type KeyOrder = (map: Readonly<Record<string, unknown>>) => readonly string[];
 
 /** Writes the fields of `pb.Definition`; the maps in it in the order that `keys` gives. */
-export function encodeDefinitionFields(writer: WireWriter, definition: DefinitionFields, keys: KeyOrder): void {
+export function encodeDefinitionFields(
+  writer: WireWriter,
+  definition: DefinitionFields,
+  keys: KeyOrder,
+): void {
   for (const op of definition.def ?? []) writer.uint32(10).bytes(op);
   const metadata = definition.metadata ?? {};
   for (const digest of keys(metadata)) {
@@ -44,7 +48,11 @@ export function encodeMetadataFields(writer: WireWriter, metadata: OpMetadataFie
   if (description !== undefined) {
     for (const key of keys(description)) {
       writer.uint32(18).fork();
-      writer.uint32(10).string(key).uint32(18).string(description[key] ?? "");
+      writer
+        .uint32(10)
+        .string(key)
+        .uint32(18)
+        .string(description[key] ?? "");
       writer.ldelim();
     }
   }
@@ -57,7 +65,11 @@ export function encodeMetadataFields(writer: WireWriter, metadata: OpMetadataFie
   if (caps !== undefined) {
     for (const key of keys(caps)) {
       writer.uint32(42).fork();
-      writer.uint32(10).string(key).uint32(16).bool(caps[key] === true);
+      writer
+        .uint32(10)
+        .string(key)
+        .uint32(16)
+        .bool(caps[key] === true);
       writer.ldelim();
     }
   }

@@ -1,9 +1,9 @@
+import type * as pb from "../gen/pb/ops_pb.js";
 import { sortedKeys } from "./byte-order.js";
 import { encodeDefinitionFields } from "./encode-definition.js";
 import { encodeExec } from "./encode-exec.js";
 import { encodeFile } from "./encode-file.js";
 import type { Fields, Int64, OpFields, PlatformFields } from "./op-fields.js";
-import type * as pb from "../gen/pb/ops_pb.js";
 import { createWriter, putInt64, type WireWriter, writeInt64, writeText, writeTexts } from "./wire-writer.js";
 
 /**
@@ -126,7 +126,11 @@ function encodeTextMap(
   for (const key of sortedKeys(map)) {
     // Both fields of an entry are written even where they are empty.
     writer.uint32(field * 8 + 2).fork();
-    writer.uint32(10).string(key).uint32(18).string(map[key] ?? "");
+    writer
+      .uint32(10)
+      .string(key)
+      .uint32(18)
+      .string(map[key] ?? "");
     writer.ldelim();
   }
 }

@@ -65,7 +65,8 @@ export function mountOutput(vertex: ExecNode, mount: MountNode): Output | undefi
   if (mount.readonly) return mount.source;
   let unusable: string | undefined;
   if (mount.tmpfs !== undefined) unusable = `the tmpfs mount at ${mount.target} leaves nothing behind`;
-  else if (mount.cache !== undefined) unusable = `the cache mount at ${mount.target} is not part of the result`;
+  else if (mount.cache !== undefined)
+    unusable = `the cache mount at ${mount.target} is not part of the result`;
   else if (mount.noOutput) unusable = `the mount at ${mount.target} was told to have no output`;
   const platform: Platform | undefined = vertex.constraints.platform;
   return { vertex, index: 0, mount, platform, unusable };
@@ -87,7 +88,8 @@ export function createExec(call: string, parts: ExecParts, options: RunOptions):
   const rootMount: MountNode = {
     target: "/",
     source: root,
-    readonly: options.readonlyRootFs !== undefined && checkFlag(call, "readonlyRootFs", options.readonlyRootFs),
+    readonly:
+      options.readonlyRootFs !== undefined && checkFlag(call, "readonlyRootFs", options.readonlyRootFs),
     selector: "",
     noOutput: false,
     contentCache: 0,
@@ -104,9 +106,11 @@ export function createExec(call: string, parts: ExecParts, options: RunOptions):
     meta,
     constraints,
     mounts,
-    secrets: options.secrets === undefined ? noMounts : options.secrets.map((one) => resolveSecret(call, one)),
+    secrets:
+      options.secrets === undefined ? noMounts : options.secrets.map((one) => resolveSecret(call, one)),
     ssh: options.ssh === undefined ? noMounts : options.ssh.map((one, index) => resolveSsh(call, one, index)),
-    devices: options.cdiDevices === undefined ? noMounts : options.cdiDevices.map((one) => resolveDevice(call, one)),
+    devices:
+      options.cdiDevices === undefined ? noMounts : options.cdiDevices.map((one) => resolveDevice(call, one)),
     proxyEnv: options.proxyEnv === undefined ? undefined : resolveProxy(call, options.proxyEnv),
   });
 }
@@ -153,7 +157,10 @@ function resolveCache(call: string, name: string, cache: MountOptions["cache"]):
   if (cache === undefined) return undefined;
   checkOptions(`${call} ${name}.cache`, cache, ["id", "sharing"]);
   const id = checkName(call, `${name}.cache.id`, cache.id);
-  return { id, sharing: numberOf(call, `${name}.cache.sharing`, cache.sharing, ["shared", "private", "locked"]) };
+  return {
+    id,
+    sharing: numberOf(call, `${name}.cache.sharing`, cache.sharing, ["shared", "private", "locked"]),
+  };
 }
 
 function resolveTmpfs(call: string, name: string, tmpfs: MountOptions["tmpfs"]): MountNode["tmpfs"] {
@@ -169,7 +176,11 @@ function resolveSecret(call: string, secret: RunSecret): SecretNode {
   const target = secret.target === undefined ? undefined : checkName(call, "secrets target", secret.target);
   const env = secret.env === undefined ? undefined : checkName(call, "secrets env", secret.env);
   if (target === undefined && env === undefined) {
-    throw wrongArgument(call, "a secret has neither target nor env", "Say where the command finds it: target or env.");
+    throw wrongArgument(
+      call,
+      "a secret has neither target nor env",
+      "Say where the command finds it: target or env.",
+    );
   }
   const id = checkName(call, "secrets id", secret.id ?? target ?? env);
   return { id, target, env, ...resolveGrant(call, "secrets", secret, 0o400) };

@@ -1,6 +1,6 @@
 import type { ConstraintOptions } from "./constraints.js";
-import type { HasStateProps } from "./state-props.js";
 import type { StateOption } from "./state.js";
+import type { HasStateProps } from "./state-props.js";
 
 /** Where a command may connect to: its own network behind the daemon's, the daemon's itself, or nowhere. */
 export type NetworkMode = "sandbox" | "host" | "none";

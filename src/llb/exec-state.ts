@@ -3,7 +3,14 @@ import { wrongArgument } from "./check-argument.js";
 import { createMount, type ExecNode, mountOutput } from "./exec-node.js";
 import type { MountOptions } from "./exec-options.js";
 import type { State } from "./state.js";
-import { type HasStateProps, propsOf, startProps, type StateProps, usableOutput, withOutput } from "./state-props.js";
+import {
+  type HasStateProps,
+  propsOf,
+  type StateProps,
+  startProps,
+  usableOutput,
+  withOutput,
+} from "./state-props.js";
 
 /** A command that will run, and the filesystems that it leaves behind. */
 export class ExecState {
@@ -31,7 +38,14 @@ export class ExecState {
    */
   addMount(target: string, source: HasStateProps, options: MountOptions = {}): State {
     const call = "addMount()";
-    checkOptions(call, options, ["readonly", "sourcePath", "forceNoOutput", "contentCache", "cache", "tmpfs"]);
+    checkOptions(call, options, [
+      "readonly",
+      "sourcePath",
+      "forceNoOutput",
+      "contentCache",
+      "cache",
+      "tmpfs",
+    ]);
     const { output, meta } = propsOf(call, "source", source);
     const given = output === undefined ? undefined : source;
     const mount = createMount(call, "mount", { target, source: given, options });
@@ -49,7 +63,11 @@ export class ExecState {
     const mount = this.#vertex.mounts.find((one) => one.target === target);
     if (mount === undefined) {
       const targets = this.#vertex.mounts.map((one) => one.target).join(", ");
-      throw wrongArgument(call, `nothing is mounted at ${JSON.stringify(target)}`, `The mounts are: ${targets}.`);
+      throw wrongArgument(
+        call,
+        `nothing is mounted at ${JSON.stringify(target)}`,
+        `The mounts are: ${targets}.`,
+      );
     }
     return this.#create(startProps(usableOutput(call, "the mount", mountOutput(this.#vertex, mount))));
   }

@@ -1,7 +1,14 @@
 import { checkOptions } from "../internal/check-options.js";
-import { checkFlag, checkInteger, checkName, checkText, checkTexts, wrongArgument } from "./check-argument.js";
-import { type FileOwner, ownerKeys, type OwnerNode, resolveOwner, resolveTime } from "./file-owner.js";
-import { type HasStateProps, inputOf, propsOf, stateProps, type StateProps } from "./state-props.js";
+import {
+  checkFlag,
+  checkInteger,
+  checkName,
+  checkText,
+  checkTexts,
+  wrongArgument,
+} from "./check-argument.js";
+import { type FileOwner, type OwnerNode, ownerKeys, resolveOwner, resolveTime } from "./file-owner.js";
+import { type HasStateProps, inputOf, propsOf, type StateProps, stateProps } from "./state-props.js";
 
 /** Options of `mkdir`. */
 export interface MkdirOptions extends FileOwner {

@@ -64,7 +64,8 @@ export function ownerFields(owner: OwnerNode | undefined, base: number): ChownFi
 function userFields(user: string | number | undefined, base: number): UserFields | undefined {
   if (user === undefined) return undefined;
   // Go's client takes an empty name for number 0.
-  if (typeof user === "number" || user === "") return { user: { case: "byID", value: user === "" ? 0 : user } };
+  if (typeof user === "number" || user === "")
+    return { user: { case: "byID", value: user === "" ? 0 : user } };
   return { user: { case: "byName", value: { name: user, input: base } } };
 }
 

@@ -55,7 +55,9 @@ function parseWithScheme(text: string): GitUrl | string {
 }
 
 function hasMore(rest: string): string {
-  return rest.startsWith("#") ? "it has a fragment; pass ref and subdirectory on their own" : "it has a query";
+  return rest.startsWith("#")
+    ? "it has a fragment; pass ref and subdirectory on their own"
+    : "it has a query";
 }
 
 function encodePath(path: string): string {

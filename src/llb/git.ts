@@ -4,7 +4,7 @@ import { checkChoice, checkFlag, checkName, checkText, checkTexts, wrongArgument
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
 import { type GitUrl, parseGitUrl } from "./git-url.js";
 import { joinPath } from "./go-path.js";
-import { draftSource, setAttr, type SourceDraft, sourceProps } from "./source-node.js";
+import { draftSource, type SourceDraft, setAttr, sourceProps } from "./source-node.js";
 import { State } from "./state.js";
 
 /** A signature that a commit or tag must have. Needs BuildKit 0.26. */
@@ -165,7 +165,12 @@ function setBundle(call: string, draft: SourceDraft, bundle: GitBundle): void {
 }
 
 function setSignature(call: string, draft: SourceDraft, signature: GitSignature): void {
-  checkOptions(`${call} signature`, signature, ["pubKey", "rejectExpired", "requireSignedTag", "ignoreSignedTag"]);
+  checkOptions(`${call} signature`, signature, [
+    "pubKey",
+    "rejectExpired",
+    "requireSignedTag",
+    "ignoreSignedTag",
+  ]);
   const pubKey = checkName(call, "signature.pubKey", signature.pubKey);
   setAttr(draft, "git.sig.pubkey", pubKey, capability.gitSignatureVerify);
   for (const key of ["rejectExpired", "requireSignedTag", "ignoreSignedTag"] as const) {

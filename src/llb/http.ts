@@ -1,6 +1,6 @@
 import { checkOptions } from "../internal/check-options.js";
 import { parseDigest } from "../oci/digest.js";
-import { fileInfoKeys, type FileInfoOptions, setFileInfo } from "./blob.js";
+import { type FileInfoOptions, fileInfoKeys, setFileInfo } from "./blob.js";
 import { capability } from "./capabilities.js";
 import { checkName, checkText, wrongArgument } from "./check-argument.js";
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
@@ -42,13 +42,22 @@ export function http(url: string, options: HttpOptions = {}): State {
   const keys = ["checksum", "authHeaderSecret", "header", "verifyPgpSignature"];
   checkOptions(call, options, [...keys, ...fileInfoKeys, ...constraintKeys]);
   if (!/^https?:\/\/./i.test(checkName(call, "url", url))) {
-    throw wrongArgument(call, "url must begin with http:// or https://", "Pass the full address of the file.");
+    throw wrongArgument(
+      call,
+      "url must begin with http:// or https://",
+      "Pass the full address of the file.",
+    );
   }
   const draft = draftSource();
   draft.caps.add(capability.http);
   const { checksum, authHeaderSecret, header, verifyPgpSignature } = options;
   if (checksum !== undefined) {
-    setAttr(draft, "http.checksum", parseDigest(checkText(call, "checksum", checksum)), capability.httpChecksum);
+    setAttr(
+      draft,
+      "http.checksum",
+      parseDigest(checkText(call, "checksum", checksum)),
+      capability.httpChecksum,
+    );
   }
   setFileInfo(call, draft, options, { chmod: capability.httpPerm, owner: capability.httpUidGid });
   if (authHeaderSecret !== undefined && checkText(call, "authHeaderSecret", authHeaderSecret) !== "") {

@@ -1,12 +1,12 @@
+import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
-import { formatReference, parseReference } from "../oci/reference.js";
 import { parseDigest } from "../oci/digest.js";
+import { formatReference, parseReference } from "../oci/reference.js";
 import { capability } from "./capabilities.js";
 import { checkChoice, checkInteger, checkName, checkText } from "./check-argument.js";
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
 import { draftSource, setAttr, sourceProps } from "./source-node.js";
 import { State } from "./state.js";
-import { captureCallSite } from "../internal/call-site.js";
 
 /** Options of {@link image}. */
 export interface ImageOptions extends ConstraintOptions {

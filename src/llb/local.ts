@@ -19,7 +19,9 @@ export interface LocalOptions extends ConstraintOptions {
   /** Builds with the same hint reuse each other's uploads. */
   readonly sharedKeyHint?: string | undefined;
   /** How changed files are found: `metadata` by size, time and mode, `none` sends everything. */
-  readonly differ?: { readonly type: "none" | "metadata"; readonly required?: boolean | undefined } | undefined;
+  readonly differ?:
+    | { readonly type: "none" | "metadata"; readonly required?: boolean | undefined }
+    | undefined;
   /** Only metadata is sent, except of these paths. Needs BuildKit 0.21. */
   readonly metadataOnlyTransfer?: readonly string[] | undefined;
 }
@@ -43,7 +45,11 @@ export function local(name: string, options: LocalOptions = {}): State {
     const value = options[key];
     if (value !== undefined && checkText(call, key, value) !== "") setAttr(draft, attr, value, cap);
   };
-  const list = (key: "includePatterns" | "excludePatterns" | "followPaths", attr: string, cap: string): void => {
+  const list = (
+    key: "includePatterns" | "excludePatterns" | "followPaths",
+    attr: string,
+    cap: string,
+  ): void => {
     const value = options[key];
     if (value === undefined) return;
     const items = checkTexts(call, key, value);

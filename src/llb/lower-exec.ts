@@ -83,7 +83,12 @@ export function lowerExec(
   }
   for (const { id, target: dest, uid, gid, mode, optional } of node.secrets) {
     if (dest === undefined) continue;
-    mounts.push({ input: -1, dest, mountType: mountTypeSecret, secretOpt: { ID: id, uid, gid, mode, optional } });
+    mounts.push({
+      input: -1,
+      dest,
+      mountType: mountTypeSecret,
+      secretOpt: { ID: id, uid, gid, mode, optional },
+    });
   }
   for (const { id, target: dest, uid, gid, mode, optional } of node.ssh) {
     mounts.push({ input: -1, dest, mountType: mountTypeSsh, SSHOpt: { ID: id, uid, gid, mode, optional } });

@@ -1,4 +1,4 @@
-import { type BoundActions, type CopyOptions, type FileActionNode } from "./file-action.js";
+import type { BoundActions, CopyOptions, FileActionNode } from "./file-action.js";
 import { type FileNode, isBound, type PlacedStep, placeSteps } from "./file-node.js";
 import { ownerFields } from "./file-owner.js";
 import { cleanPath, isAbsolutePath, joinPath } from "./go-path.js";
@@ -70,7 +70,10 @@ function lowerAction(placed: PlacedStep, base: number): NonNullable<FileActionFi
       };
     case "rm": {
       const { allowNotFound, allowWildcard } = action;
-      return { case: "rm", value: { path: resolvePath(dir, action.path, false), allowNotFound, allowWildcard } };
+      return {
+        case: "rm",
+        value: { path: resolvePath(dir, action.path, false), allowNotFound, allowWildcard },
+      };
     }
     case "copy":
       return { case: "copy", value: lowerCopy(action, dir, { owner, timestamp }) };

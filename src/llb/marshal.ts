@@ -1,19 +1,24 @@
+import { KilnError } from "../errors.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
-import { KilnError } from "../errors.js";
-import { type ConstraintOptions, constraintKeys, type Constraints, resolveConstraints } from "./constraints.js";
+import type { Platform } from "../oci/platform.js";
 import { capability } from "./capabilities.js";
+import {
+  type ConstraintOptions,
+  type Constraints,
+  constraintKeys,
+  resolveConstraints,
+} from "./constraints.js";
 import { Definition } from "./definition.js";
 import { encodeOp } from "./encode-op.js";
 import { type EncodedOp, nameOp } from "./encoded-op.js";
-import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { fileInputs } from "./file-node.js";
+import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { lowerFile } from "./lower-file.js";
 import type { InputFields, OpFields, OpMetadataFields, PlatformFields } from "./op-fields.js";
-import { mergeMetadata, MetadataPool } from "./op-metadata.js";
+import { MetadataPool, mergeMetadata } from "./op-metadata.js";
 import { circularSourceMap, SourceMapCollector } from "./source-map-collector.js";
 import { type HasStateProps, propsOf, usableOutput } from "./state-props.js";
-import type { Platform } from "../oci/platform.js";
 import type { Output, SourceNode, Vertex } from "./vertex.js";
 
 /** Options of {@link marshal}: constraints of every op that does not say otherwise, and what the daemon can do. */
@@ -109,7 +114,8 @@ class Marshaller {
     for (const metadata of new Set(this.#metadata.values())) {
       if (metadata.ignoreCache === true) caps[capability.ignoreCache] = true;
       const description = metadata.description;
-      if (description !== undefined && Object.keys(description).length > 0) caps[capability.description] = true;
+      if (description !== undefined && Object.keys(description).length > 0)
+        caps[capability.description] = true;
       if (metadata.exportCache !== undefined) caps[capability.exportCache] = true;
     }
     this.#metadata.set(last.digest, { ...this.#metadata.get(last.digest), caps });
@@ -127,7 +133,10 @@ class Marshaller {
     const known = this.#metadata.get(op.digest);
     const isNew = known === undefined && !this.#sentDigests.has(op.digest);
     if (metadata !== undefined) this.#metadata.set(op.digest, mergeMetadata(known, metadata));
-    this.#sources.add(op.digest, vertex.kind === "definition" ? vertex.locations : vertex.constraints.locations);
+    this.#sources.add(
+      op.digest,
+      vertex.kind === "definition" ? vertex.locations : vertex.constraints.locations,
+    );
     if (!isNew) return;
     this.#sentDigests.add(op.digest);
     this.#ops.push(op);
@@ -169,7 +178,11 @@ class Marshaller {
           os: (this.#context.base.platform ?? linuxAmd64).os,
         };
         const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, target);
-        const fields: OpFields = { inputs, platform: this.#platform(platform), op: { case: "exec", value: exec } };
+        const fields: OpFields = {
+          inputs,
+          platform: this.#platform(platform),
+          op: { case: "exec", value: exec },
+        };
         return { fields, caps };
       }
       case "file": {
@@ -182,19 +195,28 @@ class Marshaller {
         return { fields: { inputs, op: { case: "merge", value } }, caps: [] };
       }
       case "diff": {
-        const inputs = [vertex.lower, ...(vertex.upper === undefined ? [] : [vertex.upper])].map(this.#resolve);
+        const inputs = [vertex.lower, ...(vertex.upper === undefined ? [] : [vertex.upper])].map(
+          this.#resolve,
+        );
         const value = { lower: { input: 0 }, upper: { input: vertex.upper === undefined ? -1 : 1 } };
         return { fields: { inputs, op: { case: "diff", value } }, caps: [] };
       }
       case "passthrough": {
         const value = { id: vertex.id, outputs: vertex.outputs };
-        return { fields: { inputs: vertex.inputs.map(this.#resolve), op: { case: "passthrough", value } }, caps: [] };
+        return {
+          fields: { inputs: vertex.inputs.map(this.#resolve), op: { case: "passthrough", value } },
+          caps: [],
+        };
       }
       case "build": {
-        const attrs: Record<string, string> = vertex.filename === "" ? {} : { "llbbuild.filename": vertex.filename };
+        const attrs: Record<string, string> =
+          vertex.filename === "" ? {} : { "llbbuild.filename": vertex.filename };
         const value = { builder: -1, inputs: { "buildkit.llb.definition": { input: 0 } }, attrs };
         const platform = this.#platform(vertex.constraints.platform);
-        return { fields: { inputs: [this.#resolve(vertex.source)], platform, op: { case: "build", value } }, caps: [] };
+        return {
+          fields: { inputs: [this.#resolve(vertex.source)], platform, op: { case: "build", value } },
+          caps: [],
+        };
       }
     }
   }
@@ -220,7 +242,13 @@ class Marshaller {
     let fields = this.#platforms.get(platform);
     if (fields === undefined) {
       const { os, architecture, variant, osVersion, osFeatures } = platform;
-      fields = { OS: os, Architecture: architecture, Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures };
+      fields = {
+        OS: os,
+        Architecture: architecture,
+        Variant: variant,
+        OSVersion: osVersion,
+        OSFeatures: osFeatures,
+      };
       this.#platforms.set(platform, fields);
     }
     return fields;

@@ -1,8 +1,13 @@
 import { checkOptions } from "../internal/check-options.js";
 import { capability } from "./capabilities.js";
 import { wrongArgument } from "./check-argument.js";
-import { type ConstraintOptions, constraintKeys, type Constraints, resolveConstraints } from "./constraints.js";
-import { scratch, State } from "./state.js";
+import {
+  type ConstraintOptions,
+  type Constraints,
+  constraintKeys,
+  resolveConstraints,
+} from "./constraints.js";
+import { State, scratch } from "./state.js";
 import { type HasStateProps, inputOf, propsOf, withOutput } from "./state-props.js";
 import { type Output, singleOutput } from "./vertex.js";
 
@@ -25,7 +30,9 @@ export function merge(states: readonly State[], options: ConstraintOptions = {})
   if (!Array.isArray(states)) {
     throw wrongArgument(call, "states must be an array", "Write merge([a, b]).");
   }
-  const filled = (states as readonly State[]).filter((state, index) => inputOf(call, `states[${index}]`, state));
+  const filled = (states as readonly State[]).filter((state, index) =>
+    inputOf(call, `states[${index}]`, state),
+  );
   const [first] = filled;
   if (first === undefined) return scratch();
   if (filled.length === 1) return first;

@@ -38,7 +38,8 @@ export function ociLayout(ref: string, options: OciLayoutOptions = {}): State {
   if (sessionId !== undefined && checkText(call, "sessionId", sessionId) !== "") {
     setAttr(draft, "oci.session", sessionId);
   }
-  if (storeId !== undefined && checkText(call, "storeId", storeId) !== "") setAttr(draft, "oci.store", storeId);
+  if (storeId !== undefined && checkText(call, "storeId", storeId) !== "")
+    setAttr(draft, "oci.store", storeId);
   if (layerLimit !== undefined) {
     setAttr(draft, "oci.layerlimit", String(checkInteger(call, "layerLimit", layerLimit, 1, 0x7fffffff)));
   }

@@ -10,15 +10,17 @@ export type Int64 = number | bigint;
  */
 export type Fields<T> = T extends bigint
   ? Int64
-  : T extends string | number | boolean | Uint8Array | undefined
-    ? T
-    : T extends readonly (infer Item)[]
-      ? readonly Fields<Item>[]
-      : T extends { readonly case: infer Case; readonly value: infer Value }
-        ? { readonly case: Case; readonly value: Fields<Value> }
-        : T extends { case: undefined }
-          ? { readonly case?: undefined; readonly value?: undefined }
-          : { readonly [Key in Exclude<keyof T, "$typeName" | "$unknown">]?: Fields<T[Key]> | undefined };
+  : T extends number
+    ? number
+    : T extends string | boolean | Uint8Array | undefined
+      ? T
+      : T extends readonly (infer Item)[]
+        ? readonly Fields<Item>[]
+        : T extends { readonly case: infer Case; readonly value: infer Value }
+          ? { readonly case: Case; readonly value: Fields<Value> }
+          : T extends { case: undefined }
+            ? { readonly case?: undefined; readonly value?: undefined }
+            : { readonly [Key in Exclude<keyof T, "$typeName" | "$unknown">]?: Fields<T[Key]> | undefined };
 
 /** Fields of `pb.Op`: one vertex of the graph. */
 export type OpFields = Fields<pb.Op>;

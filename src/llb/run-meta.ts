@@ -22,10 +22,12 @@ export function applyRunOptions(
   let meta = start;
   if (options.dir !== undefined) meta = change.setDir(call, meta, options.dir);
   if (options.env !== undefined) {
-    for (const [key, value] of checkRecord(call, "env", options.env)) meta = change.setEnv(call, meta, key, value);
+    for (const [key, value] of checkRecord(call, "env", options.env))
+      meta = change.setEnv(call, meta, key, value);
   }
   if (options.user !== undefined) meta = { ...meta, user: checkText(call, "user", options.user) };
-  if (options.hostname !== undefined) meta = { ...meta, hostname: checkText(call, "hostname", options.hostname) };
+  if (options.hostname !== undefined)
+    meta = { ...meta, hostname: checkText(call, "hostname", options.hostname) };
   if (options.network !== undefined) meta = change.setNetwork(call, meta, options.network);
   if (options.security !== undefined) meta = change.setSecurity(call, meta, options.security);
   for (const { host, ip } of listOf(call, "extraHosts", options.extraHosts)) {

@@ -1,10 +1,10 @@
 import { hash } from "node:crypto";
 import { KilnError } from "../errors.js";
+import type * as pb from "../gen/pb/ops_pb.js";
 import type { Definition } from "./definition.js";
 import type { DefinitionFields, Fields, SourceInfoFields, SourceMapFields } from "./op-fields.js";
-import type * as pb from "../gen/pb/ops_pb.js";
-import type { HasStateProps } from "./state-props.js";
 import type { SourceLocation, SourceMap } from "./source-map.js";
+import type { HasStateProps } from "./state-props.js";
 
 type LocationFields = Fields<pb.Location>;
 
@@ -20,7 +20,10 @@ export class SourceMapCollector {
     if (locations.length === 0) return;
     const list = this.#locations.get(digest) ?? [];
     for (const { sourceMap, ranges } of locations) {
-      list.push({ sourceIndex: this.#numberOf(sourceMap), ranges: ranges as NonNullable<LocationFields["ranges"]> });
+      list.push({
+        sourceIndex: this.#numberOf(sourceMap),
+        ranges: ranges as NonNullable<LocationFields["ranges"]>,
+      });
     }
     this.#locations.set(digest, list);
   }
@@ -37,7 +40,9 @@ export class SourceMapCollector {
         ...(definition === undefined ? {} : { definition: definitionFields(definition) }),
       };
     });
-    const locations = Object.fromEntries([...this.#locations].map(([digest, list]) => [digest, { locations: list }]));
+    const locations = Object.fromEntries(
+      [...this.#locations].map(([digest, list]) => [digest, { locations: list }]),
+    );
     return { locations, infos };
   }
 
@@ -54,9 +59,13 @@ export class SourceMapCollector {
 
 /** The error for a source map whose state was itself written in that source map. */
 export function circularSourceMap(): KilnError {
-  return new KilnError("ERR_KILN_INVALID_ARGUMENT", "marshal(): the state of a source map refers back to the map", {
-    hint: "Leave out the location of the ops that hold the source file.",
-  });
+  return new KilnError(
+    "ERR_KILN_INVALID_ARGUMENT",
+    "marshal(): the state of a source map refers back to the map",
+    {
+      hint: "Leave out the location of the ops that hold the source file.",
+    },
+  );
 }
 
 function definitionFields(definition: Definition): DefinitionFields {

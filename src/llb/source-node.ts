@@ -1,6 +1,6 @@
 import type { Constraints } from "./constraints.js";
-import { startProps, type StateProps } from "./state-props.js";
-import { singleOutput, type SourceNode } from "./vertex.js";
+import { type StateProps, startProps } from "./state-props.js";
+import { type SourceNode, singleOutput } from "./vertex.js";
 
 /** Collects attributes and capabilities of a source while its options are read. */
 export interface SourceDraft {

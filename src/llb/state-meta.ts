@@ -25,7 +25,11 @@ export function deleteEnv(call: string, meta: StateMeta, key: string): StateMeta
 
 function checkKey(call: string, key: string): void {
   if (!checkName(call, "key", key).includes("=")) return;
-  throw wrongArgument(call, `key contains "=": ${JSON.stringify(key)}`, "Pass name and value as two arguments.");
+  throw wrongArgument(
+    call,
+    `key contains "=": ${JSON.stringify(key)}`,
+    "Pass name and value as two arguments.",
+  );
 }
 
 /** Surroundings with another working directory. An absolute one is kept as it is written. */
@@ -51,7 +55,11 @@ export function addExtraHost(call: string, meta: StateMeta, host: string, ip: st
   checkName(call, "host", host);
   const address = canonicalIp(checkText(call, "ip", ip));
   if (address === undefined) {
-    throw wrongArgument(call, `not an IP address: ${JSON.stringify(ip)}`, "Write it like 10.0.0.1 or fd00::1.");
+    throw wrongArgument(
+      call,
+      `not an IP address: ${JSON.stringify(ip)}`,
+      "Write it like 10.0.0.1 or fd00::1.",
+    );
   }
   return { ...meta, extraHosts: GrowingList.append(meta.extraHosts, { host, ip: address }) };
 }

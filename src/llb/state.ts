@@ -2,7 +2,12 @@ import { checkOptions } from "../internal/check-options.js";
 import { normalizePlatform, type Platform } from "../oci/platform.js";
 import { type BuildOptions, createBuild } from "./build.js";
 import { checkName, checkText, wrongArgument } from "./check-argument.js";
-import { type ConstraintOptions, constraintKeys, resolveConstraints, resolvePlatform } from "./constraints.js";
+import {
+  type ConstraintOptions,
+  constraintKeys,
+  resolveConstraints,
+  resolvePlatform,
+} from "./constraints.js";
 import { createExec, mountOutput } from "./exec-node.js";
 import type { NetworkMode, RunOptions, SecurityMode } from "./exec-options.js";
 import { ExecState } from "./exec-state.js";
@@ -16,10 +21,10 @@ import {
   type HasStateProps,
   inputOf,
   propsOf,
-  startProps,
   type StateMeta,
-  stateProps,
   type StateProps,
+  startProps,
+  stateProps,
   usableOutput,
   withOutput,
 } from "./state-props.js";
@@ -77,7 +82,11 @@ export class State implements HasStateProps {
     const call = "file()";
     checkOptions(call, options, constraintKeys);
     if (!(action instanceof FileAction)) {
-      throw wrongArgument(call, "action must be a FileAction", 'Pass mkdir("/a"), copy(…) or another of these.');
+      throw wrongArgument(
+        call,
+        "action must be a FileAction",
+        'Pass mkdir("/a"), copy(…) or another of these.',
+      );
     }
     usableOutput(call, "this state", this.#props.output);
     const vertex: FileNode = Object.freeze({
@@ -219,7 +228,9 @@ export class State implements HasStateProps {
   reset(other: HasStateProps): State {
     const { meta } = propsOf("reset()", "other", other);
     const { output } = this.#props;
-    return new State(output?.platform === undefined ? { output, meta: { ...meta, dir: "/" } } : withOutput(meta, output));
+    return new State(
+      output?.platform === undefined ? { output, meta: { ...meta, dir: "/" } } : withOutput(meta, output),
+    );
   }
 
   /** These surroundings with the filesystem of another state. */

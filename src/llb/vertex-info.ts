@@ -70,7 +70,10 @@ export function nameOfOp(op: Op, load: (digest: string) => string): string {
     case "diff": {
       const side = (index: bigint | undefined): string =>
         index === undefined || index < 0n ? "scratch" : `(${inputName(Number(index))})`;
-      return `diff ${side(body.value.lower?.input)} -> ${side(body.value.upper?.input)}`.slice(0, longestName);
+      return `diff ${side(body.value.lower?.input)} -> ${side(body.value.upper?.input)}`.slice(
+        0,
+        longestName,
+      );
     }
     case "passthrough":
       return `passthrough ${body.value.id}`;

@@ -1,6 +1,6 @@
 import type { Platform } from "../oci/platform.js";
-import type { Constraints } from "./constraints.js";
 import type { BuildNode } from "./build.js";
+import type { Constraints } from "./constraints.js";
 import type { DefinitionNode } from "./definition-node.js";
 import type { DiffNode } from "./diff.js";
 import type { ExecNode, MountNode } from "./exec-node.js";

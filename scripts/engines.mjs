@@ -19,10 +19,21 @@ export async function enginesUp({ onProgress, signal }) {
   for (const kind of ["modern", "older"]) {
     const engine = await provision.engineUp({ ...common, kind, mirror: registry.host });
     if (!engine.reused) started.push(kind);
-    engines.push({ name: kind, address: engine.address, dockerVersion: engine.dockerVersion, goVersion: engine.goVersion });
+    engines.push({
+      name: kind,
+      address: engine.address,
+      dockerVersion: engine.dockerVersion,
+      goVersion: engine.goVersion,
+    });
   }
-  const layouts = { busybox: await provision.busyboxLayout(common), debian: await provision.debianLayout(common) };
-  const names = { busybox: ["busybox:1.36", "busybox:latest"], debian: ["debian:bookworm-slim", "python:3.13-slim"] };
+  const layouts = {
+    busybox: await provision.busyboxLayout(common),
+    debian: await provision.debianLayout(common),
+  };
+  const names = {
+    busybox: ["busybox:1.36", "busybox:latest"],
+    debian: ["debian:bookworm-slim", "python:3.13-slim"],
+  };
   for (const [layout, list] of Object.entries(names)) {
     for (const name of list) {
       onProgress?.({ phase: "push", message: `pushing ${name} to the test registry` });
@@ -67,7 +78,13 @@ if (process.argv[1] !== undefined && pathToFileURL(process.argv[1]).href === imp
   } else if (command === "down") {
     await enginesDown(["modern", "older", "classic", "registry"]);
   } else if (command === "status") {
-    console.log(JSON.stringify([...(await provision.engineStatus({ prefix })), await provision.registryStatus({ prefix })], undefined, 2));
+    console.log(
+      JSON.stringify(
+        [...(await provision.engineStatus({ prefix })), await provision.registryStatus({ prefix })],
+        undefined,
+        2,
+      ),
+    );
   } else {
     console.error("usage: node scripts/engines.mjs up|down|status");
     process.exitCode = 2;

@@ -14,7 +14,10 @@ export interface ConnectFlags {
 /** Adds the flags of {@link ConnectFlags} to a command. */
 export function addConnectFlags(command: Command): Command {
   return command
-    .option("--host <address>", "BuildKit to use: unix://, tcp:// or docker:// (default: KILN_HOST, or looked for)")
+    .option(
+      "--host <address>",
+      "BuildKit to use: unix://, tcp:// or docker:// (default: KILN_HOST, or looked for)",
+    )
     .option("--tlscacert <file>", "CA that signed the daemon's certificate")
     .option("--tlscert <file>", "client certificate")
     .option("--tlskey <file>", "key of the client certificate")

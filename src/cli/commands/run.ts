@@ -31,7 +31,8 @@ export function addRunCommand(program: Command): void {
           },
         );
         for await (const event of run) {
-          if (event.type === "log") (event.stream === "stderr" ? process.stderr : process.stdout).write(event.text);
+          if (event.type === "log")
+            (event.stream === "stderr" ? process.stderr : process.stdout).write(event.text);
         }
         return (await run.result).exitCode;
       });

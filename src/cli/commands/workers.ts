@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { formatPlatform } from "../../engine/platforms.js";
+import type { DaemonFacts } from "../../model/daemon.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { withInterrupt } from "../interrupt.js";
-import type { DaemonFacts } from "../../model/daemon.js";
 
 /** Adds `kiln workers`. */
 export function addWorkersCommand(program: Command): void {
@@ -19,7 +19,11 @@ export function addWorkersCommand(program: Command): void {
 }
 
 function factsToJson(facts: DaemonFacts): string {
-  return JSON.stringify({ ...facts, llbCaps: [...facts.llbCaps].sort(), frontendCaps: [...facts.frontendCaps].sort() });
+  return JSON.stringify({
+    ...facts,
+    llbCaps: [...facts.llbCaps].sort(),
+    frontendCaps: [...facts.frontendCaps].sort(),
+  });
 }
 
 function describe(facts: DaemonFacts): string {
@@ -32,7 +36,8 @@ function describe(facts: DaemonFacts): string {
     for (const device of worker.devices) {
       lines.push(`  device     ${device.name}${device.autoAllow ? "" : " (needs the device entitlement)"}`);
     }
-    for (const [key, value] of Object.entries(worker.labels).sort()) lines.push(`  label      ${key}=${value}`);
+    for (const [key, value] of Object.entries(worker.labels).sort())
+      lines.push(`  label      ${key}=${value}`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -97,7 +97,12 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
           ...constraints(request.title),
           description: { [stepKey]: String(index), [`${stepKey}.command`]: String(command) },
           env: Object.fromEntries(request.env ?? []),
-          mounts: [...(request.caches ?? []).map(cacheMount), ...(request.files ?? []).map(fileMount)],
+          mounts: [
+            ...(request.caches ?? []).map(cacheMount),
+            ...(request.files ?? []).map((file) =>
+              fileMount(file, sourceConstraints(`prepare ${file.target}`)),
+            ),
+          ],
         })
         .root();
       return withLayerHistory({ ...chain, state }, `RUN ${request.command}`);
@@ -118,7 +123,11 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
         ...(request.keepMtime ? {} : { createdTime: BigInt(seconds) * 1_000_000_000n }),
       });
       const state = chain.state.file(action, constraints(request.title));
-      return withLayerHistory({ ...chain, state }, `COPY ${request.title}`);
+      // Not the title: a path of this machine's would make the image differ from one machine to the next.
+      return withLayerHistory(
+        { ...chain, state },
+        `COPY ${request.contents ? "directory" : "file"} ${request.to}`,
+      );
     },
   };
 }
@@ -128,8 +137,12 @@ function cacheMount({ target, id, sharing }: CacheMount): RunMount {
 }
 
 // A read-only bind of one file: what was at the target, or nothing, is there again after the command.
-function fileMount({ target, content }: { readonly target: string; readonly content: string }): RunMount {
-  const source = scratch().file(mkfile("/file", content, { mode: 0o644, createdTime: 0n }));
+function fileMount(
+  file: { readonly target: string; readonly content: string },
+  constraints: ConstraintOptions,
+): RunMount {
+  const { target, content } = file;
+  const source = scratch().file(mkfile("/file", content, { mode: 0o644, createdTime: 0n }), constraints);
   return { target, source, sourcePath: "/file", readonly: true };
 }
 

@@ -23,7 +23,9 @@ function load(): TestEnvironment {
   try {
     environment = JSON.parse(readFileSync(file, "utf8")) as TestEnvironment;
   } catch (error) {
-    throw new Error("no test engines are set up: run `npm run engines up`, or the whole of `npm test`", { cause: error });
+    throw new Error("no test engines are set up: run `npm run engines up`, or the whole of `npm test`", {
+      cause: error,
+    });
   }
   return environment;
 }

@@ -81,8 +81,11 @@ function apply(files: Map<string, ImageFile>, header: Headers, sha256: string): 
   if (path === "" || path === "stargz.index.json" || path === ".no.prefetch.landmark") return;
   const slash = path.lastIndexOf("/") + 1;
   const name = path.slice(slash);
-  if (name === ".wh..wh..opq") return removeTree(files, path.slice(0, slash), false);
-  if (name.startsWith(".wh.")) return removeTree(files, path.slice(0, slash) + name.slice(4), true);
+  if (name.startsWith(".wh.")) {
+    if (name === ".wh..wh..opq") removeTree(files, path.slice(0, slash), false);
+    else removeTree(files, path.slice(0, slash) + name.slice(4), true);
+    return;
+  }
   files.set(path, {
     type: header.type ?? "file",
     mode: (header.mode ?? 0) & 0o7777,

@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { prepare } from "./prepare.mjs";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const prefix = join(root, ".kiln");
@@ -71,6 +72,7 @@ function load() {
 
 if (process.argv[1] !== undefined && pathToFileURL(process.argv[1]).href === import.meta.url) {
   const [command] = process.argv.slice(2);
+  prepare(root);
   const provision = await load();
   if (command === "up") {
     const started = await enginesUp({ onProgress: printProgress() });

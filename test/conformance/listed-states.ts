@@ -28,7 +28,8 @@ export const listedStates: Readonly<Record<string, () => State>> = {
     alpine
       .run(["true"], { mounts: [{ target: "/root/.cache", cache: { id: "pip", sharing: "locked" } }] })
       .root(),
-  "exec-tmpfs": () => alpine.run(["true"], { mounts: [{ target: "/tmp", tmpfs: { size: 67108864 } }] }).root(),
+  "exec-tmpfs": () =>
+    alpine.run(["true"], { mounts: [{ target: "/tmp", tmpfs: { size: 67108864 } }] }).root(),
   "exec-secret-file": () =>
     alpine
       .run(["true"], {

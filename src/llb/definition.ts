@@ -3,8 +3,8 @@ import * as pb from "../gen/pb/ops_pb.js";
 import { compareBytes, sortedKeys } from "./byte-order.js";
 import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
 import { encodeMetadata, encodeSourceMaps, writeMetadataEntry } from "./encode-definition.js";
-import type { EncodedOp } from "./encoded-op.js";
-import type { OpMetadataFields, SourceMapFields } from "./op-fields.js";
+import { type EncodedOp, nameOp } from "./encoded-op.js";
+import type { DefinitionFields, OpMetadataFields, SourceMapFields } from "./op-fields.js";
 import { type HasStateProps, isState, stateProps } from "./state-props.js";
 import type { Vertex } from "./vertex.js";
 import { describeVertices, type VertexInfo } from "./vertex-info.js";
@@ -40,6 +40,16 @@ export class Definition {
     this.metadata = parts.metadata;
     this.source = parts.source;
     this.#digests = parts.vertices;
+  }
+
+  /** A definition within another message. */
+  static fromFields(fields: DefinitionFields): Definition {
+    const entries = Object.entries(fields.metadata ?? {});
+    return new Definition({
+      ops: (fields.def ?? []).map((bytes) => nameOp(bytes)),
+      metadata: new Map(entries.map(([digest, metadata]) => [digest, metadata ?? {}])),
+      source: fields.Source,
+    });
   }
 
   /**

@@ -7,6 +7,7 @@ export {
 } from "./blob.js";
 export type { BuildOptions } from "./build.js";
 export type { ConstraintOptions, LinuxResources, ProgressGroup } from "./constraints.js";
+export { decodeDefinition } from "./decode-definition.js";
 export { Definition } from "./definition.js";
 export { diff } from "./diff.js";
 export type { EncodedOp } from "./encoded-op.js";
@@ -39,6 +40,7 @@ export {
   symlink,
 } from "./file-action.js";
 export type { FileOwner } from "./file-owner.js";
+export { fromDefinition } from "./from-definition.js";
 export { type GitBundle, type GitOptions, type GitSignature, git } from "./git.js";
 export { type HttpHeader, type HttpOptions, type HttpSignature, http } from "./http.js";
 export { type ImageOptions, image } from "./image.js";

@@ -9,13 +9,19 @@ export interface Platform {
   readonly osFeatures?: readonly string[] | undefined;
 }
 
-const architectureNames: Readonly<Record<string, readonly [architecture: string, variant: string]>> = {
+const architectureNames: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
   i386: ["386", ""],
-  x86_64: ["amd64", ""],
-  "x86-64": ["amd64", ""],
-  aarch64: ["arm64", ""],
+  x86_64: ["amd64"],
+  "x86-64": ["amd64"],
+  aarch64: ["arm64"],
   armhf: ["arm", "v7"],
   armel: ["arm", "v6"],
+};
+
+const variantNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  amd64: { v1: "" },
+  arm64: { "8": "", v8: "", "v8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9" },
+  arm: { "": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8" },
 };
 
 const known: Readonly<Record<string, readonly string[]>> = {
@@ -59,20 +65,19 @@ export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase() === "macos" ? "darwin" : platform.os.toLowerCase();
   let architecture = platform.architecture.toLowerCase();
   let variant = (platform.variant ?? "").toLowerCase();
-  const alias = architectureNames[architecture];
+  const alias = Object.hasOwn(architectureNames, architecture) ? architectureNames[architecture] : undefined;
   if (alias !== undefined) {
     architecture = alias[0];
-    variant ||= alias[1];
+    variant = alias[1] ?? variant;
   }
-  if (architecture === "arm64" && (variant === "8" || variant === "v8")) variant = "";
-  else if (architecture === "amd64" && variant === "v1") variant = "";
-  else if (architecture === "arm") variant = /^\d$/.test(variant) ? `v${variant}` : variant || "v7";
+  const names = Object.hasOwn(variantNames, architecture) ? variantNames[architecture] : undefined;
+  if (names !== undefined && Object.hasOwn(names, variant)) variant = names[variant] ?? variant;
   return {
     os,
     architecture,
     ...(variant === "" ? {} : { variant }),
     ...(platform.osVersion === undefined ? {} : { osVersion: platform.osVersion }),
-    ...(platform.osFeatures === undefined ? {} : { osFeatures: platform.osFeatures }),
+    ...(platform.osFeatures === undefined ? {} : { osFeatures: [...new Set(platform.osFeatures)].sort() }),
   };
 }
 

@@ -19,7 +19,7 @@ import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
 /** Bytes. Raise a budget only together with a word on what it buys. */
-const BUDGET = { packed: 300_000, unpacked: 1_500_000 };
+const BUDGET = { packed: 400_000, unpacked: 1_500_000 };
 
 /** Packages that may run a script when they are installed. None of these compiles or downloads. */
 const INSTALL_SCRIPTS = {

@@ -114,11 +114,6 @@ export function writableLayoutStore(dir: string): WritableContentStore {
   };
 }
 
-/** Removes what unfinished transfers left in a layout. */
-export async function clearIngest(dir: string): Promise<void> {
-  await rm(join(dir, "ingest"), { recursive: true, force: true });
-}
-
 function createWriter(temporary: string, file: FileHandle, pathOf: (digest: Digest) => string): BlobWriter {
   let offset = 0;
   let hash: Hash = createHash("sha256");

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { gunzipSync } from "node:zlib";
 import { decompress } from "fzstd";
-import { extract, type Headers } from "tar-stream";
+import { extract, type Header } from "tar-stream";
 import type { Descriptor, ImageConfig, ImageIndex, ImageManifest } from "../../../src/oci/index.js";
 
 /** One path of an image as its layers make it. */
@@ -75,7 +75,7 @@ async function applyLayer(files: Map<string, ImageFile>, tar: Buffer): Promise<v
   }
 }
 
-function apply(files: Map<string, ImageFile>, header: Headers, sha256: string): void {
+function apply(files: Map<string, ImageFile>, header: Header, sha256: string): void {
   const path = header.name.replace(/^\.?\//, "").replace(/\/$/, "");
   // eStargz's own entries are no files of the image.
   if (path === "" || path === "stargz.index.json" || path === ".no.prefetch.landmark") return;

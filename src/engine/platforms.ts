@@ -1,1 +1,1 @@
-export { formatPlatform, type Platform } from "../oci/platform.js";
+export { formatPlatform } from "../oci/platform.js";

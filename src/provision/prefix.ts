@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
@@ -23,11 +23,6 @@ export function checkPrefix(prefix: string): void {
     `${JSON.stringify(prefix)} cannot be the engine's folder`,
     "Choose an absolute path without spaces, colons, commas or quotes.",
   );
-}
-
-/** Eight hexadecimal digits that stand for a prefix where a name must be short. */
-export function prefixHash(prefix: string): string {
-  return createHash("sha256").update(prefix).digest("hex").slice(0, 8);
 }
 
 /** Writes a file so that readers see the former content or the whole new one, never a part. */

@@ -50,8 +50,8 @@ Examples:
       const view = chooseView(flags.progress);
       let result: BuildResult;
       try {
+        const image = await loadRecipe(recipe, process.cwd());
         result = await withEngine(flags, async (engine) => {
-          const image = await loadRecipe(recipe, process.cwd());
           return follow(engine.build(image, { outputs, platform: flags.platform, cwd, signal }), view);
         });
       } finally {

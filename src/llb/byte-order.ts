@@ -19,11 +19,14 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
+const surrogate = /[\ud800-\udfff]/;
+
 /** The keys of a record or map in byte order. */
 export function sortedKeys(
   source: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>,
 ): string[] {
   const keys =
     source instanceof Map ? [...(source as ReadonlyMap<string, unknown>).keys()] : Object.keys(source);
-  return keys.length < 2 ? keys : keys.sort(compareBytes);
+  // The two orders only differ where a key has a character beyond U+FFFF.
+  return keys.some((key) => surrogate.test(key)) ? keys.sort(compareBytes) : keys.sort();
 }

@@ -112,7 +112,7 @@ export const noConstraints: Constraints = Object.freeze({
 
 /** Checks the constraint part of a call's options. Throws `ERR_KILN_INVALID_ARGUMENT` or `ERR_KILN_INVALID_PLATFORM`. */
 export function resolveConstraints(call: string, options: ConstraintOptions | undefined): Constraints {
-  if (options === undefined || !constraintKeys.some((key) => key in options)) return noConstraints;
+  if (options === undefined || !saysAnything(options)) return noConstraints;
   return Object.freeze({
     platform: options.platform === undefined ? undefined : resolvePlatform(call, options.platform),
     filters: options.require === undefined ? none : checkTexts(call, "require", options.require),
@@ -131,6 +131,12 @@ export function resolveConstraints(call: string, options: ConstraintOptions | un
     caps: options.caps === undefined ? none : checkTexts(call, "caps", options.caps),
     locations: options.location === undefined ? none : checkLocations(call, options.location),
   });
+}
+
+/** Whether any constraint is among the options; most ops have none. */
+function saysAnything(options: ConstraintOptions): boolean {
+  for (const key of Object.keys(options)) if (constraintKeys.includes(key)) return true;
+  return false;
 }
 
 /** A platform given as text (then normalised) or as an object (then as it is). Throws `ERR_KILN_INVALID_PLATFORM`. */

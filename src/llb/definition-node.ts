@@ -8,6 +8,6 @@ export interface DefinitionNode {
   readonly kind: "definition";
   readonly op: EncodedOp;
   readonly inputs: readonly Output[];
-  readonly metadata: OpMetadataFields | undefined;
+  readonly metadata: OpMetadataFields;
   readonly locations: readonly SourceLocation[];
 }

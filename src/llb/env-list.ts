@@ -1,3 +1,6 @@
+// Beyond this many at once a map is faster than searching the list for each.
+const fewAdditions = 8;
+
 /**
  * Environment variables of a state: an immutable list that grows at its end.
  *
@@ -12,13 +15,16 @@ export class EnvList {
   readonly #parent: EnvList | undefined;
   readonly #key: string;
   readonly #value: string | undefined;
-  #values: ReadonlyMap<string, string> | undefined;
-  #lines: readonly string[] | undefined;
+  readonly #line: string;
+  // The additions that are in force, in their order: one array of references a list, whatever the values weigh.
+  #members: readonly EnvList[] | undefined;
 
   private constructor(parent: EnvList | undefined, key: string, value: string | undefined) {
     this.#parent = parent;
     this.#key = key;
     this.#value = value;
+    this.#line = value === undefined ? "" : `${key}=${value}`;
+    if (parent === undefined) this.#members = [];
   }
 
   /** This list with one variable set, at the end. */
@@ -31,33 +37,55 @@ export class EnvList {
     return new EnvList(this, key, undefined);
   }
 
-  /** All variables in sending order. */
-  values(): ReadonlyMap<string, string> {
-    if (this.#values !== undefined) return this.#values;
-    const pending: EnvList[] = [];
-    let known: ReadonlyMap<string, string> | undefined;
-    for (let node: EnvList | undefined = this; node !== undefined; node = node.#parent) {
-      known = node.#values;
-      if (known !== undefined) break;
-      pending.push(node);
-    }
-    const values = new Map(known);
-    for (const node of pending.reverse()) {
-      if (node.#parent === undefined) continue;
-      values.delete(node.#key);
-      if (node.#value !== undefined) values.set(node.#key, node.#value);
-    }
-    this.#values = values;
-    return values;
+  /** The value of a variable. */
+  get(key: string): string | undefined {
+    const member = this.#all().find((one) => one.#key === key);
+    return member === undefined ? undefined : member.#value;
+  }
+
+  /** All variables as key and value in sending order. */
+  entries(): readonly (readonly [key: string, value: string])[] {
+    return this.#all().map((member) => [member.#key, member.#value ?? ""]);
   }
 
   /** All variables as `KEY=value` in sending order. */
   lines(): readonly string[] {
-    if (this.#lines === undefined) {
-      const lines: string[] = [];
-      for (const [key, value] of this.values()) lines.push(`${key}=${value}`);
-      this.#lines = lines;
+    return this.#all().map((member) => member.#line);
+  }
+
+  #all(): readonly EnvList[] {
+    if (this.#members !== undefined) return this.#members;
+    const added: EnvList[] = [];
+    let known: readonly EnvList[] = [];
+    for (let node: EnvList | undefined = this; node !== undefined; node = node.#parent) {
+      if (node.#members !== undefined) {
+        known = node.#members;
+        break;
+      }
+      added.push(node);
     }
-    return this.#lines;
+    this.#members =
+      added.length <= fewAdditions ? this.#extendByFew(known, added) : this.#extend(known, added);
+    return this.#members;
+  }
+
+  #extendByFew(known: readonly EnvList[], added: readonly EnvList[]): readonly EnvList[] {
+    const members = known.slice();
+    for (let index = added.length - 1; index >= 0; index -= 1) {
+      const node = added[index] as EnvList;
+      const before = members.findIndex((member) => member.#key === node.#key);
+      if (before >= 0) members.splice(before, 1);
+      if (node.#value !== undefined) members.push(node);
+    }
+    return members;
+  }
+
+  #extend(known: readonly EnvList[], added: readonly EnvList[]): readonly EnvList[] {
+    const members = new Map(known.map((member) => [member.#key, member]));
+    for (const node of [...added].reverse()) {
+      members.delete(node.#key);
+      if (node.#value !== undefined) members.set(node.#key, node);
+    }
+    return [...members.values()];
   }
 }

@@ -46,7 +46,7 @@ export function fromDefinition(definition: Definition): State {
       kind: "definition",
       op: encoded,
       inputs: Object.freeze(inputs),
-      metadata: definition.metadata.get(encoded.digest),
+      metadata: definition.metadata.get(encoded.digest) ?? {},
       locations: locations.get(encoded.digest) ?? [],
     });
     nodes.set(encoded.digest, { node, platform: platformOf(op) });

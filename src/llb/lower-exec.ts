@@ -14,6 +14,7 @@ export interface LoweredExec {
   readonly caps: readonly string[];
 }
 
+const none: readonly never[] = Object.freeze([]);
 const mountTypeSecret = 1;
 const mountTypeSsh = 2;
 const mountTypeCache = 3;
@@ -28,6 +29,8 @@ export function sortedMounts(node: ExecNode): readonly MountNode[] {
 
 /** The filesystems that a command mounts, each once, in the order in which Go's client visits them. */
 export function execInputs(node: ExecNode): readonly Output[] {
+  const [first] = node.mounts;
+  if (node.mounts.length === 1) return first?.source === undefined ? none : [first.source];
   const outputs = new Set<Output>();
   for (const mount of sortedMounts(node)) if (mount.source !== undefined) outputs.add(mount.source);
   return [...outputs];
@@ -51,29 +54,7 @@ export function lowerExec(
   target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
 ): LoweredExec {
   const { meta } = node;
-  const caps = new Set<string>();
-  const exec = {
-    meta: {
-      args: node.args,
-      env: environment(node, target, caps),
-      cwd: meta.dir,
-      user: meta.user,
-      hostname: meta.hostname,
-      cgroupParent: meta.cgroupParent,
-      removeMountStubsRecursive: true,
-      validExitCodes: meta.validExitCodes,
-      extraHosts: meta.extraHosts?.items().map(({ host, ip }) => ({ Host: host, IP: ip })),
-      ulimit: meta.ulimits?.items().map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-      proxyEnv: node.proxyEnv,
-    },
-    network: meta.network,
-    security: meta.security,
-    secretenv: node.secrets.flatMap(({ id, env, optional }) =>
-      env === undefined ? [] : [{ ID: id, name: env, optional }],
-    ),
-    cdiDevices: node.devices,
-  };
-  addCaps(node, caps);
+  const defaultPath = target.supportedCaps?.has(capability.execSetsDefaultPath);
   const inputs: InputFields[] = [];
   const mounts: MountFields[] = [];
   let outputs = 0;
@@ -93,21 +74,41 @@ export function lowerExec(
   for (const { id, target: dest, uid, gid, mode, optional } of node.ssh) {
     mounts.push({ input: -1, dest, mountType: mountTypeSsh, SSHOpt: { ID: id, uid, gid, mode, optional } });
   }
-  return { inputs, exec: { ...exec, mounts }, caps: [...caps] };
+  const exec: ExecFields = {
+    meta: {
+      args: node.args,
+      env: environment(node, defaultPath === false && target.os !== "windows"),
+      cwd: meta.dir,
+      user: meta.user,
+      hostname: meta.hostname,
+      cgroupParent: meta.cgroupParent,
+      removeMountStubsRecursive: true,
+      validExitCodes: meta.validExitCodes,
+      extraHosts: meta.extraHosts?.items().map(({ host, ip }) => ({ Host: host, IP: ip })),
+      ulimit: meta.ulimits?.items().map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+      proxyEnv: node.proxyEnv,
+    },
+    mounts,
+    network: meta.network,
+    security: meta.security,
+    secretenv: node.secrets.length === 0 ? none : secretVariables(node),
+    cdiDevices: node.devices,
+  };
+  return { inputs, exec, caps: capsOf(node, defaultPath === true) };
 }
 
-function environment(
-  node: ExecNode,
-  target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
-  caps: Set<string>,
-): readonly string[] {
+function secretVariables(node: ExecNode): NonNullable<ExecFields["secretenv"]> {
+  return node.secrets.flatMap(({ id, env, optional }) =>
+    env === undefined ? [] : [{ ID: id, name: env, optional }],
+  );
+}
+
+function environment(node: ExecNode, needsPath: boolean): readonly string[] {
   let env = node.meta.env;
   const agent = node.ssh[0];
-  if (agent !== undefined && !env.values().has("SSH_AUTH_SOCK")) env = env.set("SSH_AUTH_SOCK", agent.target);
-  if (target.supportedCaps !== undefined) {
-    if (target.supportedCaps.has(capability.execSetsDefaultPath)) caps.add(capability.execSetsDefaultPath);
-    else if (target.os !== "windows" && !env.values().has("PATH")) env = env.set("PATH", unixPath);
-  }
+  if (agent !== undefined && env.get("SSH_AUTH_SOCK") === undefined)
+    env = env.set("SSH_AUTH_SOCK", agent.target);
+  if (needsPath && env.get("PATH") === undefined) env = env.set("PATH", unixPath);
   return env.lines();
 }
 
@@ -133,26 +134,36 @@ function lowerMount(mount: MountNode, input: number, output: number): MountField
   };
 }
 
-function addCaps(node: ExecNode, caps: Set<string>): void {
-  const { meta } = node;
-  caps.add(capability.execBase);
-  if (meta.validExitCodes.length > 0) caps.add(capability.execValidExitCode);
-  if (meta.ulimits !== undefined) caps.add(capability.execUlimit);
-  if (node.constraints.linuxResources !== undefined) caps.add(capability.execLinuxResources);
-  if (meta.network !== 0) caps.add(capability.execNetwork);
-  if (meta.security !== 0) caps.add(capability.execSecurity);
-  if (node.proxyEnv !== undefined) caps.add(capability.execProxy);
-  for (const mount of node.mounts) {
-    if (mount.selector !== "") caps.add(capability.mountSelector);
-    if (mount.cache !== undefined) caps.add(capability.mountCache).add(capability.mountCacheSharing);
-    else if (mount.tmpfs !== undefined) {
-      caps.add(capability.mountTmpfs);
-      if (mount.tmpfs.size > 0) caps.add(capability.mountTmpfsSize);
-    } else if (mount.source !== undefined) caps.add(capability.mountBind);
-    if (mount.contentCache !== 0) caps.add(capability.mountContentCache);
-  }
-  if (node.secrets.length > 0) caps.add(capability.mountSecret);
-  if (node.secrets.some(({ env }) => env !== undefined)) caps.add(capability.execSecretEnv);
-  if (node.ssh.length > 0) caps.add(capability.mountSsh);
-  if (node.devices.length > 0) caps.add(capability.execCdi);
+// What a command needs that says nothing but what to run; shared, so that its metadata is made once.
+const plainCaps: readonly string[] = Object.freeze([capability.execBase, capability.mountBind]);
+
+function capsOf(node: ExecNode, setsDefaultPath: boolean): readonly string[] {
+  const { meta, mounts } = node;
+  const caps: string[] = [];
+  if (setsDefaultPath) caps.push(capability.execSetsDefaultPath);
+  if (meta.validExitCodes.length > 0) caps.push(capability.execValidExitCode);
+  if (meta.ulimits !== undefined) caps.push(capability.execUlimit);
+  if (node.constraints.linuxResources !== undefined) caps.push(capability.execLinuxResources);
+  if (meta.network !== 0) caps.push(capability.execNetwork);
+  if (meta.security !== 0) caps.push(capability.execSecurity);
+  if (node.proxyEnv !== undefined) caps.push(capability.execProxy);
+  if (node.secrets.length > 0) caps.push(capability.mountSecret);
+  if (node.secrets.some(({ env }) => env !== undefined)) caps.push(capability.execSecretEnv);
+  if (node.ssh.length > 0) caps.push(capability.mountSsh);
+  if (node.devices.length > 0) caps.push(capability.execCdi);
+  if (caps.length === 0 && mounts.length === 1 && mounts[0]?.source !== undefined) return plainCaps;
+  caps.push(capability.execBase, ...mounts.flatMap(capsOfMount));
+  return caps;
+}
+
+function capsOfMount(mount: MountNode): readonly string[] {
+  const caps: string[] = [];
+  if (mount.selector !== "") caps.push(capability.mountSelector);
+  if (mount.cache !== undefined) caps.push(capability.mountCache, capability.mountCacheSharing);
+  else if (mount.tmpfs !== undefined) {
+    caps.push(capability.mountTmpfs);
+    if (mount.tmpfs.size > 0) caps.push(capability.mountTmpfsSize);
+  } else if (mount.source !== undefined) caps.push(capability.mountBind);
+  if (mount.contentCache !== 0) caps.push(capability.mountContentCache);
+  return caps;
 }

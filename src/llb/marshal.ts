@@ -17,6 +17,7 @@ import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { lowerFile } from "./lower-file.js";
 import type { InputFields, OpFields, OpMetadataFields, PlatformFields } from "./op-fields.js";
 import { MetadataPool, mergeMetadata } from "./op-metadata.js";
+import type { SourceLocation } from "./source-map.js";
 import { circularSourceMap, SourceMapCollector } from "./source-map-collector.js";
 import { type HasStateProps, propsOf, usableOutput } from "./state-props.js";
 import type { Output, SourceNode, Vertex } from "./vertex.js";
@@ -71,6 +72,14 @@ function marshalOutput(output: Output | undefined, context: MarshalContext): Def
   );
 }
 
+interface LoweredOp {
+  readonly fields: OpFields;
+  readonly caps: readonly string[];
+}
+
+const none: readonly never[] = Object.freeze([]);
+const fileCaps: readonly string[] = Object.freeze([capability.file]);
+
 class Marshaller {
   readonly #context: MarshalContext;
   readonly #done = new Map<Vertex, EncodedOp>();
@@ -80,29 +89,35 @@ class Marshaller {
   readonly #sources = new SourceMapCollector();
   readonly #platforms = new Map<Platform, PlatformFields>();
 
+  readonly #target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string };
+
   constructor(context: MarshalContext) {
     this.#context = context;
+    const { supportedCaps, base } = context;
+    this.#target = { supportedCaps, os: (base.platform ?? linuxAmd64).os };
   }
 
   /** Encodes a vertex after all that it depends on, with a stack of its own: graphs are deeper than call stacks. */
   addAll(last: Vertex): void {
     const pending: Vertex[] = [last];
-    const opened = new Set<Vertex>();
+    // For every pending vertex whether its inputs have been put on the stack.
+    const opened: boolean[] = [false];
     while (pending.length > 0) {
-      const vertex = pending[pending.length - 1] as Vertex;
-      if (this.#done.has(vertex)) {
-        pending.pop();
-      } else if (opened.has(vertex)) {
-        pending.pop();
-        opened.delete(vertex);
-        this.#add(vertex);
-      } else {
-        opened.add(vertex);
-        const inputs = inputsOf(vertex);
-        for (let index = inputs.length - 1; index >= 0; index -= 1) {
-          const input = (inputs[index] as Output).vertex;
-          if (!this.#done.has(input)) pending.push(input);
-        }
+      const top = pending.length - 1;
+      const vertex = pending[top] as Vertex;
+      if (opened[top] === true || this.#done.has(vertex)) {
+        pending.length = top;
+        opened.length = top;
+        if (!this.#done.has(vertex)) this.#add(vertex);
+        continue;
+      }
+      opened[top] = true;
+      const inputs = inputsOf(vertex);
+      for (let index = inputs.length - 1; index >= 0; index -= 1) {
+        const input = (inputs[index] as Output).vertex;
+        if (this.#done.has(input)) continue;
+        pending.push(input);
+        opened.push(false);
       }
     }
   }
@@ -127,23 +142,6 @@ class Marshaller {
     });
   }
 
-  #add(vertex: Vertex): void {
-    const { op, metadata } = this.#encode(vertex);
-    this.#done.set(vertex, op);
-    const known = this.#metadata.get(op.digest);
-    const isNew = known === undefined && !this.#sentDigests.has(op.digest);
-    if (metadata !== undefined) this.#metadata.set(op.digest, mergeMetadata(known, metadata));
-    this.#sources.add(
-      op.digest,
-      vertex.kind === "definition" ? vertex.locations : vertex.constraints.locations,
-    );
-    if (!isNew) return;
-    this.#sentDigests.add(op.digest);
-    this.#ops.push(op);
-  }
-
-  readonly #sentDigests = new Set<string>();
-
   readonly #resolve = (output: Output): InputFields => {
     const op = this.#done.get(output.vertex);
     if (op === undefined) throw new TypeError("an input is used before it is encoded");
@@ -154,74 +152,76 @@ class Marshaller {
     return { digest: op.digest, index };
   };
 
-  #encode(vertex: Vertex): { readonly op: EncodedOp; readonly metadata: OpMetadataFields | undefined } {
-    if (vertex.kind === "definition") return { op: vertex.op, metadata: vertex.metadata };
-    const { base } = this.#context;
+  #add(vertex: Vertex): void {
+    if (vertex.kind === "definition") {
+      this.#record(vertex, vertex.op, vertex.metadata, vertex.locations);
+      return;
+    }
     const own = vertex.constraints;
-    const lowered = this.#lower(vertex);
-    const filter = own.filters.length === 0 ? base.filters : [...base.filters, ...own.filters];
-    const op = nameOp(encodeOp({ ...lowered.fields, constraints: { filter } }));
-    return { op, metadata: this.#pool.of(base, own, lowered.caps) };
+    const { fields, caps } = this.#lower(vertex);
+    const metadata = this.#pool.of(this.#context.base, own, caps);
+    this.#record(vertex, nameOp(encodeOp(fields)), metadata, own.locations);
   }
 
-  #lower(vertex: Exclude<Vertex, { kind: "definition" }>): {
-    readonly fields: OpFields;
-    readonly caps: readonly string[];
-  } {
+  #record(
+    vertex: Vertex,
+    op: EncodedOp,
+    metadata: OpMetadataFields,
+    locations: readonly SourceLocation[],
+  ): void {
+    this.#done.set(vertex, op);
+    if (locations.length > 0) this.#sources.add(op.digest, locations);
+    const known = this.#metadata.get(op.digest);
+    this.#metadata.set(op.digest, known === undefined ? metadata : mergeMetadata(known, metadata));
+    if (known === undefined) this.#ops.push(op);
+  }
+
+  #lower(vertex: Exclude<Vertex, { kind: "definition" }>): LoweredOp {
+    const constraints = this.#filters(vertex.constraints);
     switch (vertex.kind) {
       case "source":
-        return this.#lowerSource(vertex);
+        return this.#lowerSource(vertex, constraints);
       case "exec": {
-        const platform = vertex.constraints.platform ?? vertex.meta.platform;
-        const target = {
-          supportedCaps: this.#context.supportedCaps,
-          os: (this.#context.base.platform ?? linuxAmd64).os,
-        };
-        const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, target);
-        const fields: OpFields = {
-          inputs,
-          platform: this.#platform(platform),
-          op: { case: "exec", value: exec },
-        };
-        return { fields, caps };
+        const platform = this.#platform(vertex.constraints.platform ?? vertex.meta.platform);
+        const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, this.#target);
+        return { fields: { inputs, platform, constraints, op: { case: "exec", value: exec } }, caps };
       }
       case "file": {
         const { inputs, file } = lowerFile(vertex, this.#resolve);
-        return { fields: { inputs, op: { case: "file", value: file } }, caps: [capability.file] };
+        return { fields: { inputs, constraints, op: { case: "file", value: file } }, caps: fileCaps };
       }
       case "merge": {
         const inputs = vertex.inputs.map(this.#resolve);
         const value = { inputs: inputs.map((_, input) => ({ input })) };
-        return { fields: { inputs, op: { case: "merge", value } }, caps: [] };
+        return { fields: { inputs, constraints, op: { case: "merge", value } }, caps: none };
       }
       case "diff": {
-        const inputs = [vertex.lower, ...(vertex.upper === undefined ? [] : [vertex.upper])].map(
-          this.#resolve,
-        );
+        const inputs = inputsOf(vertex).map(this.#resolve);
         const value = { lower: { input: 0 }, upper: { input: vertex.upper === undefined ? -1 : 1 } };
-        return { fields: { inputs, op: { case: "diff", value } }, caps: [] };
+        return { fields: { inputs, constraints, op: { case: "diff", value } }, caps: none };
       }
       case "passthrough": {
+        const inputs = vertex.inputs.map(this.#resolve);
         const value = { id: vertex.id, outputs: vertex.outputs };
-        return {
-          fields: { inputs: vertex.inputs.map(this.#resolve), op: { case: "passthrough", value } },
-          caps: [],
-        };
+        return { fields: { inputs, constraints, op: { case: "passthrough", value } }, caps: none };
       }
       case "build": {
         const attrs: Record<string, string> =
           vertex.filename === "" ? {} : { "llbbuild.filename": vertex.filename };
         const value = { builder: -1, inputs: { "buildkit.llb.definition": { input: 0 } }, attrs };
+        const inputs = [this.#resolve(vertex.source)];
         const platform = this.#platform(vertex.constraints.platform);
-        return {
-          fields: { inputs: [this.#resolve(vertex.source)], platform, op: { case: "build", value } },
-          caps: [],
-        };
+        return { fields: { inputs, platform, constraints, op: { case: "build", value } }, caps: none };
       }
     }
   }
 
-  #lowerSource(node: SourceNode): { readonly fields: OpFields; readonly caps: readonly string[] } {
+  #filters(own: Constraints): NonNullable<OpFields["constraints"]> {
+    const { filters } = this.#context.base;
+    return { filter: own.filters.length === 0 ? filters : [...filters, ...own.filters] };
+  }
+
+  #lowerSource(node: SourceNode, constraints: OpFields["constraints"]): LoweredOp {
     const { identifier } = node;
     const platform = /^(?:docker-image|oci-layout):\/\//.test(identifier)
       ? this.#platform(node.constraints.platform)
@@ -234,7 +234,7 @@ class Marshaller {
       attrs = { ...attrs, "local.unique": unique };
       caps.push(capability.localUnique);
     }
-    return { fields: { platform, op: { case: "source", value: { identifier, attrs } } }, caps };
+    return { fields: { platform, constraints, op: { case: "source", value: { identifier, attrs } } }, caps };
   }
 
   #platform(own: Platform | undefined): PlatformFields {

@@ -1,15 +1,26 @@
 import { compareBytes } from "./byte-order.js";
-import type { Constraints } from "./constraints.js";
+import { type Constraints, noConstraints } from "./constraints.js";
 import type { OpMetadataFields } from "./op-fields.js";
 
 type Metadata = { -readonly [Key in keyof OpMetadataFields]: OpMetadataFields[Key] };
 
-/** Metadata values that many ops of one graph have in common, each made once. */
+/** Metadata values of one graph; what many ops have in common is made once. */
 export class MetadataPool {
   readonly #byCaps = new Map<string, OpMetadataFields>();
+  readonly #byList = new Map<readonly string[], OpMetadataFields>();
 
   /** Metadata of an op: what the graph says, then what the op says, then the capabilities that follow from it. */
   of(base: Constraints, own: Constraints, needed: readonly string[]): OpMetadataFields {
+    if (own !== noConstraints) return this.#make(base, own, needed);
+    let metadata = this.#byList.get(needed);
+    if (metadata === undefined) {
+      metadata = this.#make(base, own, needed);
+      this.#byList.set(needed, metadata);
+    }
+    return metadata;
+  }
+
+  #make(base: Constraints, own: Constraints, needed: readonly string[]): OpMetadataFields {
     const caps = [...new Set([...base.caps, ...own.caps, ...needed])].sort(compareBytes);
     const plain = isPlain(base) && isPlain(own);
     const key = caps.join(" ");

@@ -19,6 +19,7 @@ export function applyRunOptions(
   options: RunOptions,
   stateOf: (meta: StateMeta) => State,
 ): StateMeta {
+  if (Object.keys(options).length === 0) return start;
   let meta = start;
   if (options.dir !== undefined) meta = change.setDir(call, meta, options.dir);
   if (options.env !== undefined) {

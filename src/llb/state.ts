@@ -74,7 +74,7 @@ export class State implements HasStateProps {
     );
     const [root] = vertex.mounts;
     const result = root === undefined ? undefined : mountOutput(vertex, root);
-    return new ExecState(vertex, new State(withOutput(meta, result)), (props) => new State(props));
+    return new ExecState(vertex, new State(withOutput(meta, result)), createState);
   }
 
   /** Carries out file operations on this state. */
@@ -125,12 +125,12 @@ export class State implements HasStateProps {
 
   /** The value of an environment variable. */
   getEnv(key: string): string | undefined {
-    return this.#props.meta.env.values().get(checkName("getEnv()", "key", key));
+    return this.#props.meta.env.get(checkName("getEnv()", "key", key));
   }
 
   /** All environment variables in their order. */
   env(): ReadonlyMap<string, string> {
-    return new Map(this.#props.meta.env.values());
+    return new Map(this.#props.meta.env.entries());
   }
 
   /** Sets the working directory of commands and of relative paths; a relative one starts at the present one. */
@@ -250,6 +250,10 @@ export class State implements HasStateProps {
   #withOutput(output: Output | undefined): State {
     return new State(withOutput(this.#props.meta, output));
   }
+}
+
+function createState(props: StateProps): State {
+  return new State(props);
 }
 
 /** A state with an empty filesystem. */

@@ -10,6 +10,8 @@ import type { Vertex } from "./vertex.js";
 import { describeVertices, type VertexInfo } from "./vertex-info.js";
 import { createWriter } from "./wire-writer.js";
 
+const chunkSize = 65_536;
+
 /** What a {@link Definition} is made of. */
 export interface DefinitionParts {
   /** Inputs before the ops that use them; the last one only names the result. Empty = an empty filesystem. */
@@ -84,8 +86,18 @@ export class Definition {
 
   /** The bytes of the `pb.Definition`, all maps sorted: equal graphs give equal bytes. */
   toBinary(): Uint8Array {
-    const writer = createWriter();
-    for (const { bytes } of this.ops) writer.uint32(10).bytes(bytes);
+    const chunks: Uint8Array[] = [];
+    let writer = createWriter();
+    // A writer keeps all that it was told until it finishes: in one piece, long graphs would burden the collector.
+    const flush = (): void => {
+      if (writer.len < chunkSize) return;
+      chunks.push(writer.finish());
+      writer = createWriter();
+    };
+    for (const { bytes } of this.ops) {
+      writer.uint32(10).bytes(bytes);
+      flush();
+    }
     // Many ops share one metadata value; each is encoded once.
     const encoded = new Map<OpMetadataFields, Uint8Array>();
     for (const digest of sortedKeys(this.metadata)) {
@@ -96,9 +108,11 @@ export class Definition {
         encoded.set(metadata, value);
       }
       writeMetadataEntry(writer, digest, value);
+      flush();
     }
     if (this.source !== undefined) writer.uint32(26).bytes(encodeSourceMaps(this.source, sortedKeys));
-    return writer.finish();
+    chunks.push(writer.finish());
+    return Buffer.concat(chunks);
   }
 
   /** The generated message, to put into a request. */

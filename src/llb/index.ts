@@ -9,6 +9,7 @@ export type { BuildOptions } from "./build.js";
 export type { ConstraintOptions, LinuxResources, ProgressGroup } from "./constraints.js";
 export { decodeDefinition } from "./decode-definition.js";
 export { Definition } from "./definition.js";
+export { type DefinitionJson, definitionFromJson, definitionToJson, type OpJson } from "./definition-json.js";
 export { diff } from "./diff.js";
 export type { EncodedOp } from "./encoded-op.js";
 export type {
@@ -61,4 +62,6 @@ export {
   sourceMap,
 } from "./source-map.js";
 export { State, type StateOption, scratch } from "./state.js";
+export { toDot } from "./to-dot.js";
+export { type TextOptions, toText } from "./to-text.js";
 export type { VertexInfo, VertexInput, VertexKind } from "./vertex-info.js";

@@ -14,6 +14,7 @@ import { EventHub } from "../solver/event-hub.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
 import type { Build, BuildOptions } from "./build.js";
 import { NoDaemonError } from "./no-daemon-error.js";
+import { ownEngineAddress } from "./own-engine.js";
 import type { Run, RunOptions } from "./run.js";
 
 /** What {@link Engine.connect} may be told. */
@@ -63,11 +64,14 @@ export class Engine implements AsyncDisposable {
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
     checkOptions("Engine.connect", options, ["host", "tls", "env", "credentials"]);
     const env = options.env ?? process.env;
+    const home = env["HOME"] ?? homedir();
+    const extra = [{ address: ownEngineAddress(env, home), source: "kiln engine" }];
     const candidates = await discover({
+      extra,
       host: options.host,
       hostSource: "host",
       env,
-      home: env["HOME"] ?? homedir(),
+      home,
     });
     const chosen = candidates.find(({ explicit, found }) => explicit || found);
     if (chosen === undefined || !chosen.found) throw new NoDaemonError(candidates);

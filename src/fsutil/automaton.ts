@@ -53,8 +53,8 @@ export class Automaton {
       const known: number = (rune < 0x80 ? state.ascii[rune] : state.wide.get(rune)) ?? UNKNOWN;
       index = known === UNKNOWN ? this.#step(state, rune) : known;
       state = this.#states[index];
-      // Without a thread nothing that follows can match.
-      if (state?.threads.length === 0 && !state.matched && position < text.length) return false;
+      // Nothing that follows can match: not even a match that would begin later.
+      if (state !== undefined && isDead(state)) return false;
     }
     return state !== undefined && (state.matched || state.matchedAtEnd);
   }
@@ -164,4 +164,8 @@ export class Automaton {
     for (let count = 0; count < min; count += 1) at = this.#compile(item, at);
     return at;
   }
+}
+
+function isDead(state: State): boolean {
+  return state.threads.length === 0 && !state.matched && !state.matchedAtEnd;
 }

@@ -1,5 +1,6 @@
 import { request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { isIP } from "node:net";
 import { KilnError } from "../errors.js";
 import { formatAddress } from "./address.js";
 import type { Connection } from "./connection.js";
@@ -61,7 +62,8 @@ function get(connection: Connection, path: string, signal: AbortSignal | undefin
           cert: tls.cert,
           key: tls.key,
           rejectUnauthorized: !tls.skipVerify,
-          ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+          // Node would take the name from the Host header otherwise.
+          ...serverName(tls.serverName ?? ("host" in address ? address.host : "")),
         }),
   };
   return new Promise((resolve, reject) => {
@@ -106,4 +108,9 @@ function get(connection: Connection, path: string, signal: AbortSignal | undefin
     request.on("error", fail);
     request.end();
   });
+}
+
+// An IP address is no name to ask for.
+function serverName(name: string): { readonly servername?: string } {
+  return name === "" || isIP(name) !== 0 ? { servername: "" } : { servername: name };
 }

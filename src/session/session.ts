@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { createDeferred } from "../internal/deferred.js";
 import { randomId } from "../internal/random-id.js";
@@ -9,7 +9,7 @@ import { type Connection, messageLimit } from "../rpc/connection.js";
 import { openTunnel } from "../rpc/tunnel.js";
 import type { Attachable } from "./attachable.js";
 import { healthService } from "./health.js";
-import { widenReceiveWindow } from "./receive-window.js";
+import { createTunedInjector } from "./tune-server.js";
 
 const sessionMethod = "/moby.buildkit.v1.Control/Session";
 
@@ -59,8 +59,7 @@ export function openSession(connection: Connection, options: SessionOptions): Se
       "x-docker-expose-session-grpc-method": services.flatMap(({ methods }) => methods),
     },
   });
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  widenReceiveWindow(server);
+  const injector = createTunedInjector(server);
   const lost = createDeferred<KilnError>();
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;

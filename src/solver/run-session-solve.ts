@@ -58,11 +58,15 @@ export async function runSessionSolve(
   }
 }
 
-/** The first problem on this side, when the daemon's error is about nothing else. */
+/**
+ * The problem on this side that the daemon's error is an echo of, if there is one: its text is in the error,
+ * or the error is about a secret that could not be given (the daemon says only that it is missing).
+ */
 function ownCause(error: unknown, problems: readonly unknown[]): unknown {
   if (!(error instanceof SolveError) || error.exitCode !== undefined) return error;
-  return (
-    problems.find((problem) => problem instanceof KilnError && error.message.includes(problem.message)) ??
-    error
-  );
+  const isEcho = (problem: unknown): boolean =>
+    problem instanceof KilnError &&
+    (error.message.includes(problem.message) ||
+      (problem.code.startsWith("ERR_KILN_SECRET") && /secret .*: not found/.test(error.message)));
+  return problems.find(isEcho) ?? error;
 }

@@ -12,9 +12,9 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import dockerignore from "@balena/dockerignore";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseIgnoreFile } from "../../../src/fsutil/ignore-file.js";
@@ -23,6 +23,14 @@ import { receiveTree } from "../../../src/fsutil/receive.js";
 import { sendTree } from "../../../src/fsutil/send.js";
 import { openTree, singleFileTree } from "../../../src/fsutil/tree.js";
 import { channelPair } from "./channel-pair.js";
+
+interface Oracle {
+  add(patterns: readonly string[]): Oracle;
+  ignores(path: string): boolean;
+}
+
+// Its types describe a default export that Node's loader does not give.
+const dockerignore = createRequire(import.meta.url)("@balena/dockerignore") as () => Oracle;
 
 let base: string;
 

@@ -1,0 +1,46 @@
+// Runs a benchmark: npm run bench -- NAME
+//
+// Compiles the sources first, so that what is measured is what users get. Prints a table, writes
+// bench/results/NAME.json, and exits with 1 if a bound was missed, with 2 on wrong use.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const [name, ...rest] = process.argv.slice(2);
+const script = join(here, name ?? "", "index.mjs");
+if (name === undefined || rest.length > 0 || !/^[a-z0-9-]+$/.test(name) || !existsSync(script)) {
+  const names = readdirSync(here).filter((entry) => existsSync(join(here, entry, "index.mjs")));
+  console.error(`usage: npm run bench -- NAME\nbenchmarks: ${names.join(", ")}`);
+  process.exit(2);
+}
+
+if (process.env["KILN_BENCH_READY"] === undefined) {
+  const built = spawnSync(process.execPath, [join(here, "../scripts/build.mjs")], { stdio: "inherit" });
+  if (built.status !== 0) process.exit(built.status ?? 1);
+  // A process of its own, with the collector at hand: garbage of one sample must not be paid for by the next.
+  const env = { ...process.env, KILN_BENCH_READY: "1" };
+  const run = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), name], {
+    stdio: "inherit",
+    env,
+  });
+  process.exit(run.status ?? 1);
+}
+
+/** @type {{ run(): Promise<{ rows: readonly object[], bounds: readonly { name: string, value: number, limit: number, unit: string }[], notes: readonly string[] }> }} */
+const benchmark = await import(pathToFileURL(script).href);
+const { rows, bounds, notes } = await benchmark.run();
+console.table(rows);
+for (const { name: bound, value, limit, unit } of bounds) {
+  const verdict = value <= limit ? "kept" : "MISSED";
+  console.log(`${verdict}: ${bound}: ${value.toFixed(1)} ${unit} of at most ${limit} ${unit}`);
+}
+for (const note of notes) console.log(`note: ${note}`);
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length };
+mkdirSync(join(here, "results"), { recursive: true });
+const result = { benchmark: name, at: new Date().toISOString(), machine, rows, bounds, notes };
+writeFileSync(join(here, "results", `${name}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
+if (bounds.some(({ value, limit }) => value > limit)) process.exitCode = 1;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addBuildCommand } from "./commands/build.js";
 import { addEngineCommand } from "./commands/engine.js";
+import { addLlbCommand } from "./commands/llb.js";
 import { addQuickstartCommand } from "./commands/quickstart.js";
 import { addRunCommand } from "./commands/run.js";
 import { addWorkersCommand } from "./commands/workers.js";
@@ -45,6 +46,7 @@ Exit codes: 0 done, 1 the build failed, 2 wrong use, 3 no BuildKit, 130 Ctrl-C.
   addRunCommand(program);
   addWorkersCommand(program);
   addEngineCommand(program);
+  addLlbCommand(program);
   addQuickstartCommand(program);
   return program;
 }

@@ -53,8 +53,10 @@ function rowLine(row: Row, { columns, now }: FrameOptions): string {
   const right = row.status === "cached" ? "cached" : row.status === "canceled" ? "cancelled" : time;
   const room = Math.max(10, columns - right.length - 5);
   const title = clip(row.title, room);
+  const text = row.status === "waiting" ? pc.dim(title) : title;
+  if (right === "") return `${mark} ${text}`;
   const gap = " ".repeat(Math.max(1, columns - width(title) - right.length - 4));
-  return `${mark} ${row.status === "waiting" ? pc.dim(title) : title}${gap}${pc.dim(right)}`;
+  return `${mark} ${text}${gap}${pc.dim(right)}`;
 }
 
 function detailLines(row: Row, { columns }: FrameOptions): readonly string[] {

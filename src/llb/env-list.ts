@@ -1,5 +1,6 @@
 // Beyond this many at once a map is faster than searching the list for each.
 const fewAdditions = 8;
+const keptEvery = 4;
 
 /**
  * Environment variables of a state: an immutable list that grows at its end.
@@ -64,9 +65,11 @@ export class EnvList {
       }
       added.push(node);
     }
-    this.#members =
+    const members =
       added.length <= fewAdditions ? this.#extendByFew(known, added) : this.#extend(known, added);
-    return this.#members;
+    // Kept only now and then: what lies between is quickly made again, and long chains stay small.
+    if (added.length >= keptEvery) this.#members = members;
+    return members;
   }
 
   #extendByFew(known: readonly EnvList[], added: readonly EnvList[]): readonly EnvList[] {

@@ -28,10 +28,8 @@ export interface SecretNode {
 /** An ssh agent of a command, all defaults filled in. */
 export type SshNode = Omit<SecretNode, "env" | "target"> & { readonly target: string };
 
-/** A bound, cache or tmpfs mount of a command. */
-export interface MountNode {
-  readonly target: string;
-  readonly source: Output | undefined;
+/** How something is mounted. */
+export interface MountHow {
   readonly readonly: boolean;
   readonly selector: string;
   readonly noOutput: boolean;
@@ -40,6 +38,23 @@ export interface MountNode {
   readonly cache: { readonly id: string; readonly sharing: number } | undefined;
   readonly tmpfs: { readonly size: number | bigint } | undefined;
 }
+
+/** A bound, cache or tmpfs mount of a command. */
+export interface MountNode {
+  readonly target: string;
+  readonly source: Output | undefined;
+  readonly how: MountHow;
+}
+
+const plainMount: MountHow = Object.freeze({
+  readonly: false,
+  selector: "",
+  noOutput: false,
+  contentCache: 0,
+  cache: undefined,
+  tmpfs: undefined,
+});
+const readonlyMount: MountHow = Object.freeze({ ...plainMount, readonly: true });
 
 /** A command before it is encoded. */
 export interface ExecNode {
@@ -56,18 +71,18 @@ export interface ExecNode {
 }
 
 /** Whether a mount has a result of its own that later ops can use. */
-export function hasOutput(mount: MountNode): boolean {
-  return !mount.noOutput && !mount.readonly && mount.cache === undefined && mount.tmpfs === undefined;
+export function hasOutput({ how }: MountNode): boolean {
+  return !how.noOutput && !how.readonly && how.cache === undefined && how.tmpfs === undefined;
 }
 
 /** What later ops get from a mount: its result, its source if it is read-only, or an unusable output. */
 export function mountOutput(vertex: ExecNode, mount: MountNode): Output | undefined {
-  if (mount.readonly) return mount.source;
+  if (mount.how.readonly) return mount.source;
   let unusable: string | undefined;
-  if (mount.tmpfs !== undefined) unusable = `the tmpfs mount at ${mount.target} leaves nothing behind`;
-  else if (mount.cache !== undefined)
+  if (mount.how.tmpfs !== undefined) unusable = `the tmpfs mount at ${mount.target} leaves nothing behind`;
+  else if (mount.how.cache !== undefined)
     unusable = `the cache mount at ${mount.target} is not part of the result`;
-  else if (mount.noOutput) unusable = `the mount at ${mount.target} was told to have no output`;
+  else if (mount.how.noOutput) unusable = `the mount at ${mount.target} was told to have no output`;
   const platform: Platform | undefined = vertex.constraints.platform;
   return { vertex, index: 0, mount, platform, unusable };
 }
@@ -85,20 +100,14 @@ export interface ExecParts {
 /** A command's node from its checked parts and the options that are about mounts, secrets and devices. */
 export function createExec(call: string, parts: ExecParts, options: RunOptions): ExecNode {
   const { root, args, meta, constraints } = parts;
-  const rootMount: MountNode = {
-    target: "/",
-    source: root,
-    readonly:
-      options.readonlyRootFs !== undefined && checkFlag(call, "readonlyRootFs", options.readonlyRootFs),
-    selector: "",
-    noOutput: false,
-    contentCache: 0,
-    cache: undefined,
-    tmpfs: undefined,
-  };
+  const isReadonly =
+    options.readonlyRootFs !== undefined && checkFlag(call, "readonlyRootFs", options.readonlyRootFs);
+  const rootMount: MountNode = { target: "/", source: root, how: isReadonly ? readonlyMount : plainMount };
   const mounts = [rootMount];
-  for (const [index, { target, source, ...rest }] of (options.mounts ?? noMounts).entries()) {
-    mounts.push(createMount(call, `mounts[${index}]`, { target, source, options: rest }));
+  if (options.mounts !== undefined) {
+    for (const [index, { target, source, ...rest }] of options.mounts.entries()) {
+      mounts.push(createMount(call, `mounts[${index}]`, { target, source, options: rest }));
+    }
   }
   return Object.freeze({
     kind: "exec",
@@ -136,16 +145,15 @@ export function createMount(
     throw wrongArgument(call, `${name} is both a cache and a tmpfs`, "Leave out one of cache and tmpfs.");
   }
   const { sourcePath, contentCache } = options;
-  return Object.freeze({
-    target,
-    source,
+  const how: MountHow = {
     readonly: checkFlag(call, `${name}.readonly`, options.readonly),
     selector: sourcePath === undefined ? "" : checkText(call, `${name}.sourcePath`, sourcePath),
     noOutput: checkFlag(call, `${name}.forceNoOutput`, options.forceNoOutput),
     contentCache: numberOf(call, `${name}.contentCache`, contentCache, ["default", "on", "off"]),
     cache,
     tmpfs,
-  });
+  };
+  return Object.freeze({ target, source, how: Object.freeze(how) });
 }
 
 /** The position of a word among the choices; 0 where it is left out. Throws `ERR_KILN_INVALID_ARGUMENT`. */
@@ -153,7 +161,7 @@ export function numberOf(call: string, name: string, value: unknown, choices: re
   return value === undefined ? 0 : choices.indexOf(checkChoice(call, name, value, choices));
 }
 
-function resolveCache(call: string, name: string, cache: MountOptions["cache"]): MountNode["cache"] {
+function resolveCache(call: string, name: string, cache: MountOptions["cache"]): MountHow["cache"] {
   if (cache === undefined) return undefined;
   checkOptions(`${call} ${name}.cache`, cache, ["id", "sharing"]);
   const id = checkName(call, `${name}.cache.id`, cache.id);
@@ -163,7 +171,7 @@ function resolveCache(call: string, name: string, cache: MountOptions["cache"]):
   };
 }
 
-function resolveTmpfs(call: string, name: string, tmpfs: MountOptions["tmpfs"]): MountNode["tmpfs"] {
+function resolveTmpfs(call: string, name: string, tmpfs: MountOptions["tmpfs"]): MountHow["tmpfs"] {
   if (tmpfs === undefined) return undefined;
   if (tmpfs === true) return { size: 0 };
   checkOptions(`${call} ${name}.tmpfs`, tmpfs, ["size"]);

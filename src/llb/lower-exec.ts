@@ -54,6 +54,7 @@ export function lowerExec(
   target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
 ): LoweredExec {
   const { meta } = node;
+  const { container } = meta;
   const defaultPath = target.supportedCaps?.has(capability.execSetsDefaultPath);
   const inputs: InputFields[] = [];
   const mounts: MountFields[] = [];
@@ -79,18 +80,20 @@ export function lowerExec(
       args: node.args,
       env: environment(node, defaultPath === false && target.os !== "windows"),
       cwd: meta.dir,
-      user: meta.user,
-      hostname: meta.hostname,
-      cgroupParent: meta.cgroupParent,
+      user: container.user,
+      hostname: container.hostname,
+      cgroupParent: container.cgroupParent,
       removeMountStubsRecursive: true,
-      validExitCodes: meta.validExitCodes,
-      extraHosts: meta.extraHosts?.items().map(({ host, ip }) => ({ Host: host, IP: ip })),
-      ulimit: meta.ulimits?.items().map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+      validExitCodes: container.validExitCodes,
+      extraHosts: container.extraHosts?.items().map(({ host, ip }) => ({ Host: host, IP: ip })),
+      ulimit: container.ulimits
+        ?.items()
+        .map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
       proxyEnv: node.proxyEnv,
     },
     mounts,
-    network: meta.network,
-    security: meta.security,
+    network: container.network,
+    security: container.security,
     secretenv: node.secrets.length === 0 ? none : secretVariables(node),
     cdiDevices: node.devices,
   };
@@ -120,17 +123,17 @@ function inputIndex(inputs: InputFields[], mount: MountNode, resolve: ResolveOut
 }
 
 function lowerMount(mount: MountNode, input: number, output: number): MountFields {
-  const { cache, tmpfs } = mount;
+  const { cache, tmpfs } = mount.how;
   return {
     input,
-    selector: mount.selector,
+    selector: mount.how.selector,
     dest: mount.target,
     output,
-    readonly: mount.readonly,
+    readonly: mount.how.readonly,
     mountType: cache !== undefined ? mountTypeCache : tmpfs !== undefined ? mountTypeTmpfs : 0,
     TmpfsOpt: tmpfs,
     cacheOpt: cache === undefined ? undefined : { ID: cache.id, sharing: cache.sharing },
-    contentCache: mount.contentCache,
+    contentCache: mount.how.contentCache,
   };
 }
 
@@ -138,14 +141,15 @@ function lowerMount(mount: MountNode, input: number, output: number): MountField
 const plainCaps: readonly string[] = Object.freeze([capability.execBase, capability.mountBind]);
 
 function capsOf(node: ExecNode, setsDefaultPath: boolean): readonly string[] {
-  const { meta, mounts } = node;
+  const { mounts } = node;
+  const { container } = node.meta;
   const caps: string[] = [];
   if (setsDefaultPath) caps.push(capability.execSetsDefaultPath);
-  if (meta.validExitCodes.length > 0) caps.push(capability.execValidExitCode);
-  if (meta.ulimits !== undefined) caps.push(capability.execUlimit);
+  if (container.validExitCodes.length > 0) caps.push(capability.execValidExitCode);
+  if (container.ulimits !== undefined) caps.push(capability.execUlimit);
   if (node.constraints.linuxResources !== undefined) caps.push(capability.execLinuxResources);
-  if (meta.network !== 0) caps.push(capability.execNetwork);
-  if (meta.security !== 0) caps.push(capability.execSecurity);
+  if (container.network !== 0) caps.push(capability.execNetwork);
+  if (container.security !== 0) caps.push(capability.execSecurity);
   if (node.proxyEnv !== undefined) caps.push(capability.execProxy);
   if (node.secrets.length > 0) caps.push(capability.mountSecret);
   if (node.secrets.some(({ env }) => env !== undefined)) caps.push(capability.execSecretEnv);
@@ -158,12 +162,12 @@ function capsOf(node: ExecNode, setsDefaultPath: boolean): readonly string[] {
 
 function capsOfMount(mount: MountNode): readonly string[] {
   const caps: string[] = [];
-  if (mount.selector !== "") caps.push(capability.mountSelector);
-  if (mount.cache !== undefined) caps.push(capability.mountCache, capability.mountCacheSharing);
-  else if (mount.tmpfs !== undefined) {
+  if (mount.how.selector !== "") caps.push(capability.mountSelector);
+  if (mount.how.cache !== undefined) caps.push(capability.mountCache, capability.mountCacheSharing);
+  else if (mount.how.tmpfs !== undefined) {
     caps.push(capability.mountTmpfs);
-    if (mount.tmpfs.size > 0) caps.push(capability.mountTmpfsSize);
+    if (mount.how.tmpfs.size > 0) caps.push(capability.mountTmpfsSize);
   } else if (mount.source !== undefined) caps.push(capability.mountBind);
-  if (mount.contentCache !== 0) caps.push(capability.mountContentCache);
+  if (mount.how.contentCache !== 0) caps.push(capability.mountContentCache);
   return caps;
 }

@@ -182,7 +182,7 @@ class Marshaller {
       case "source":
         return this.#lowerSource(vertex, constraints);
       case "exec": {
-        const platform = this.#platform(vertex.constraints.platform ?? vertex.meta.platform);
+        const platform = this.#platform(vertex.constraints.platform ?? vertex.meta.container.platform);
         const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, this.#target);
         return { fields: { inputs, platform, constraints, op: { case: "exec", value: exec } }, caps };
       }

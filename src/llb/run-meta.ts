@@ -3,7 +3,7 @@ import { constraintKeys } from "./constraints.js";
 import type { RunOptions } from "./exec-options.js";
 import type { State } from "./state.js";
 import * as change from "./state-meta.js";
-import { type StateMeta, stateProps } from "./state-props.js";
+import { type StateMeta, stateProps, withContainer } from "./state-props.js";
 
 /** The keys of `RunOptions`. */
 export const runOptionKeys: readonly string[] = [
@@ -26,9 +26,9 @@ export function applyRunOptions(
     for (const [key, value] of checkRecord(call, "env", options.env))
       meta = change.setEnv(call, meta, key, value);
   }
-  if (options.user !== undefined) meta = { ...meta, user: checkText(call, "user", options.user) };
+  if (options.user !== undefined) meta = withContainer(meta, { user: checkText(call, "user", options.user) });
   if (options.hostname !== undefined)
-    meta = { ...meta, hostname: checkText(call, "hostname", options.hostname) };
+    meta = withContainer(meta, { hostname: checkText(call, "hostname", options.hostname) });
   if (options.network !== undefined) meta = change.setNetwork(call, meta, options.network);
   if (options.security !== undefined) meta = change.setSecurity(call, meta, options.security);
   for (const { host, ip } of listOf(call, "extraHosts", options.extraHosts)) {
@@ -36,7 +36,7 @@ export function applyRunOptions(
   }
   for (const ulimit of listOf(call, "ulimits", options.ulimits)) meta = change.addUlimit(call, meta, ulimit);
   if (options.cgroupParent !== undefined) {
-    meta = { ...meta, cgroupParent: checkText(call, "cgroupParent", options.cgroupParent) };
+    meta = withContainer(meta, { cgroupParent: checkText(call, "cgroupParent", options.cgroupParent) });
   }
   if (options.validExitCodes !== undefined) {
     meta = change.setValidExitCodes(call, meta, listOf(call, "validExitCodes", options.validExitCodes));

@@ -9,12 +9,16 @@ import {
 import { isAbsolutePath, joinPath } from "./go-path.js";
 import { GrowingList } from "./growing-list.js";
 import { canonicalIp } from "./ip-address.js";
-import type { StateMeta, Ulimit } from "./state-props.js";
+import { type StateMeta, type Ulimit, withContainer } from "./state-props.js";
 
 /** Surroundings with a variable set. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function setEnv(call: string, meta: StateMeta, key: string, value: string): StateMeta {
   checkKey(call, key);
-  return { ...meta, env: meta.env.set(key, checkText(call, `the value of ${key}`, value)) };
+  return {
+    dir: meta.dir,
+    env: meta.env.set(key, checkText(call, `the value of ${key}`, value)),
+    container: meta.container,
+  };
 }
 
 /** Surroundings without a variable. Throws `ERR_KILN_INVALID_ARGUMENT`. */
@@ -41,13 +45,13 @@ export function setDir(call: string, meta: StateMeta, path: string): StateMeta {
 /** Surroundings with another network mode. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function setNetwork(call: string, meta: StateMeta, mode: unknown): StateMeta {
   const modes = ["sandbox", "host", "none"] as const;
-  return { ...meta, network: modes.indexOf(checkChoice(call, "network", mode, modes)) };
+  return withContainer(meta, { network: modes.indexOf(checkChoice(call, "network", mode, modes)) });
 }
 
 /** Surroundings with another security mode. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function setSecurity(call: string, meta: StateMeta, mode: unknown): StateMeta {
   const modes = ["sandbox", "insecure"] as const;
-  return { ...meta, security: modes.indexOf(checkChoice(call, "security", mode, modes)) };
+  return withContainer(meta, { security: modes.indexOf(checkChoice(call, "security", mode, modes)) });
 }
 
 /** Surroundings with one more host. Throws `ERR_KILN_INVALID_ARGUMENT`. */
@@ -61,7 +65,9 @@ export function addExtraHost(call: string, meta: StateMeta, host: string, ip: st
       "Write it like 10.0.0.1 or fd00::1.",
     );
   }
-  return { ...meta, extraHosts: GrowingList.append(meta.extraHosts, { host, ip: address }) };
+  return withContainer(meta, {
+    extraHosts: GrowingList.append(meta.container.extraHosts, { host, ip: address }),
+  });
 }
 
 const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
@@ -73,11 +79,11 @@ export function addUlimit(call: string, meta: StateMeta, ulimit: Ulimit): StateM
     soft: checkBigInteger(call, "soft", ulimit.soft, int64),
     hard: checkBigInteger(call, "hard", ulimit.hard, int64),
   };
-  return { ...meta, ulimits: GrowingList.append(meta.ulimits, checked) };
+  return withContainer(meta, { ulimits: GrowingList.append(meta.container.ulimits, checked) });
 }
 
 /** Surroundings with other valid exit codes. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function setValidExitCodes(call: string, meta: StateMeta, codes: readonly number[]): StateMeta {
   const checked = codes.map((code) => checkInteger(call, "an exit code", code, -0x80000000, 0x7fffffff));
-  return { ...meta, validExitCodes: Object.freeze(checked) };
+  return withContainer(meta, { validExitCodes: Object.freeze(checked) });
 }

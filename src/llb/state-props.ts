@@ -18,10 +18,8 @@ export interface Ulimit {
   readonly hard: number | bigint;
 }
 
-/** What a state carries beside its filesystem: the surroundings of the commands that start from it. */
-export interface StateMeta {
-  readonly dir: string;
-  readonly env: EnvList;
+/** How the commands of a state run, beyond their directory and environment. */
+export interface ContainerMeta {
   readonly user: string;
   readonly hostname: string;
   /** Number of `pb.NetMode`. */
@@ -34,6 +32,17 @@ export interface StateMeta {
   readonly validExitCodes: readonly number[];
   /** Normalised. */
   readonly platform: Platform | undefined;
+}
+
+/**
+ * What a state carries beside its filesystem: the surroundings of the commands that start from it.
+ *
+ * What mostly stays the same along a chain is an object of its own, shared by the states of the chain.
+ */
+export interface StateMeta {
+  readonly dir: string;
+  readonly env: EnvList;
+  readonly container: ContainerMeta;
 }
 
 /** All of a state: a filesystem (`undefined` = empty) and its surroundings. */
@@ -53,16 +62,23 @@ export interface HasStateProps {
 const startMeta: StateMeta = Object.freeze({
   dir: "/",
   env: EnvList.empty,
-  user: "",
-  hostname: "",
-  network: 0,
-  security: 0,
-  extraHosts: undefined,
-  ulimits: undefined,
-  cgroupParent: "",
-  validExitCodes: Object.freeze([]),
-  platform: undefined,
+  container: Object.freeze({
+    user: "",
+    hostname: "",
+    network: 0,
+    security: 0,
+    extraHosts: undefined,
+    ulimits: undefined,
+    cgroupParent: "",
+    validExitCodes: Object.freeze([]),
+    platform: undefined,
+  }),
 });
+
+/** Surroundings with some of what commands run in changed. */
+export function withContainer(meta: StateMeta, change: Partial<ContainerMeta>): StateMeta {
+  return { dir: meta.dir, env: meta.env, container: { ...meta.container, ...change } };
+}
 
 /** Props of a fresh state of some output: working directory `/`, the output's platform if it has one. */
 export function startProps(output: Output | undefined): StateProps {
@@ -74,7 +90,7 @@ export function withOutput(meta: StateMeta, output: Output | undefined): StatePr
   const platform = output?.platform;
   return platform === undefined
     ? { output, meta }
-    : { output, meta: { ...meta, platform: normalizePlatform(platform) } };
+    : { output, meta: withContainer(meta, { platform: normalizePlatform(platform) }) };
 }
 
 /** Whether a value is a state. */

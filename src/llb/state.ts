@@ -18,6 +18,7 @@ import { applyRunOptions, runOptionKeys } from "./run-meta.js";
 import { shlex } from "./shlex.js";
 import * as change from "./state-meta.js";
 import {
+  type ContainerMeta,
   type HasStateProps,
   inputOf,
   propsOf,
@@ -26,6 +27,7 @@ import {
   startProps,
   stateProps,
   usableOutput,
+  withContainer,
   withOutput,
 } from "./state-props.js";
 import { type Output, singleOutput } from "./vertex.js";
@@ -145,22 +147,22 @@ export class State implements HasStateProps {
 
   /** Sets the user of commands: name or number, with `:group` behind it if wanted. */
   user(user: string): State {
-    return this.#withMeta({ ...this.#props.meta, user: checkText("user()", "user", user) });
+    return this.#withContainer({ user: checkText("user()", "user", user) });
   }
 
   /** The user of commands; `""` = the daemon's, root. */
   getUser(): string {
-    return this.#props.meta.user;
+    return this.#props.meta.container.user;
   }
 
   /** Sets the host name that commands see. */
   hostname(hostname: string): State {
-    return this.#withMeta({ ...this.#props.meta, hostname: checkText("hostname()", "hostname", hostname) });
+    return this.#withContainer({ hostname: checkText("hostname()", "hostname", hostname) });
   }
 
   /** The host name that commands see; `""` = the daemon's choice. */
   getHostname(): string {
-    return this.#props.meta.hostname;
+    return this.#props.meta.container.hostname;
   }
 
   /** Sets where commands may connect to. `host` needs the entitlement `network.host`. */
@@ -186,7 +188,7 @@ export class State implements HasStateProps {
 
   /** Sets the parent of the cgroups that commands run in. Needs BuildKit 0.10. */
   cgroupParent(path: string): State {
-    return this.#withMeta({ ...this.#props.meta, cgroupParent: checkText("cgroupParent()", "path", path) });
+    return this.#withContainer({ cgroupParent: checkText("cgroupParent()", "path", path) });
   }
 
   /** Sets the exit codes of commands that count as success; none = 0 alone. Needs BuildKit 0.17. */
@@ -197,12 +199,12 @@ export class State implements HasStateProps {
   /** Sets the platform of the commands to come. It is normalised. */
   platform(platform: Platform | string): State {
     const normal = normalizePlatform(resolvePlatform("platform()", platform));
-    return this.#withMeta({ ...this.#props.meta, platform: normal });
+    return this.#withContainer({ platform: normal });
   }
 
   /** The platform of the commands to come; `undefined` = that of `marshal`. */
   getPlatform(): Platform | undefined {
-    return this.#props.meta.platform;
+    return this.#props.meta.container.platform;
   }
 
   /** Applies functions from state to state, one after another. */
@@ -245,6 +247,10 @@ export class State implements HasStateProps {
 
   #withMeta(meta: StateMeta): State {
     return new State({ output: this.#props.output, meta });
+  }
+
+  #withContainer(change: Partial<ContainerMeta>): State {
+    return this.#withMeta(withContainer(this.#props.meta, change));
   }
 
   #withOutput(output: Output | undefined): State {

@@ -8,6 +8,7 @@ import { FileSend } from "../gen/moby/filesync/v1/filesync_pb.js";
 import { randomId } from "../internal/random-id.js";
 import { decodeBytesMessage } from "../rpc/bytes-message.js";
 import { type Attachable, rawService } from "./attachable.js";
+import { wasBrokenOff } from "./broken-off.js";
 import { packetChannel } from "./packet-stream.js";
 import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
 
@@ -123,7 +124,7 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
       await drained(out);
       if (out.destroyed) break;
     }
-    if (call.cancelled) throw new Error("the daemon broke off before the end");
+    if (await wasBrokenOff(call)) throw new Error("the daemon broke off before the end");
     out.end();
     await done;
   } catch (error) {

@@ -18,17 +18,8 @@ if (name === undefined || rest.length > 0 || !/^[a-z0-9-]+$/.test(name) || !exis
   process.exit(2);
 }
 
-if (process.env["KILN_BENCH_READY"] === undefined) {
-  const built = spawnSync(process.execPath, [join(here, "../scripts/build.mjs")], { stdio: "inherit" });
-  if (built.status !== 0) process.exit(built.status ?? 1);
-  // A process of its own, with the collector at hand: garbage of one sample must not be paid for by the next.
-  const env = { ...process.env, KILN_BENCH_READY: "1" };
-  const run = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), name], {
-    stdio: "inherit",
-    env,
-  });
-  process.exit(run.status ?? 1);
-}
+const built = spawnSync(process.execPath, [join(here, "../scripts/build.mjs")], { stdio: "inherit" });
+if (built.status !== 0) process.exit(built.status ?? 1);
 
 /** @type {{ run(): Promise<{ rows: readonly object[], bounds: readonly { name: string, value: number, limit: number, unit: string }[], notes: readonly string[] }> }} */
 const benchmark = await import(pathToFileURL(script).href);

@@ -31,7 +31,6 @@ function compile(steps) {
 function sample(steps, count) {
   const samples = [];
   for (let index = 0; index < count; index += 1) {
-    globalThis.gc?.();
     samples.push(compile(steps));
   }
   const sorted = [...samples].sort((a, b) => a.total - b.total);

@@ -2,15 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../gen/pb/ops_pb.js";
 import { compareBytes, sortedKeys } from "./byte-order.js";
 import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
-import { encodeMetadata, encodeSourceMaps, writeMetadataEntry } from "./encode-definition.js";
+import { encodeMetadata, encodeSourceMaps } from "./encode-definition.js";
+import { encodeEnvelope } from "./encode-envelope.js";
 import { type EncodedOp, nameOp } from "./encoded-op.js";
 import type { DefinitionFields, OpMetadataFields, SourceMapFields } from "./op-fields.js";
 import { type HasStateProps, isState, stateProps } from "./state-props.js";
 import type { Vertex } from "./vertex.js";
 import { describeVertices, type VertexInfo } from "./vertex-info.js";
-import { createWriter } from "./wire-writer.js";
-
-const chunkSize = 65_536;
 
 /** What a {@link Definition} is made of. */
 export interface DefinitionParts {
@@ -86,33 +84,7 @@ export class Definition {
 
   /** The bytes of the `pb.Definition`, all maps sorted: equal graphs give equal bytes. */
   toBinary(): Uint8Array {
-    const chunks: Uint8Array[] = [];
-    let writer = createWriter();
-    // A writer keeps all that it was told until it finishes: in one piece, long graphs would burden the collector.
-    const flush = (): void => {
-      if (writer.len < chunkSize) return;
-      chunks.push(writer.finish());
-      writer = createWriter();
-    };
-    for (const { bytes } of this.ops) {
-      writer.uint32(10).bytes(bytes);
-      flush();
-    }
-    // Many ops share one metadata value; each is encoded once.
-    const encoded = new Map<OpMetadataFields, Uint8Array>();
-    for (const digest of sortedKeys(this.metadata)) {
-      const metadata = this.metadata.get(digest) ?? {};
-      let value = encoded.get(metadata);
-      if (value === undefined) {
-        value = encodeMetadata(metadata, sortedKeys);
-        encoded.set(metadata, value);
-      }
-      writeMetadataEntry(writer, digest, value);
-      flush();
-    }
-    if (this.source !== undefined) writer.uint32(26).bytes(encodeSourceMaps(this.source, sortedKeys));
-    chunks.push(writer.finish());
-    return Buffer.concat(chunks);
+    return encodeEnvelope(this.ops, this.metadata, this.source);
   }
 
   /** The generated message, to put into a request. */

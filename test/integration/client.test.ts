@@ -1,13 +1,21 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect, createServer as createPlainServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer, type Server, type TlsOptions } from "node:tls";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { local, marshal, merge, image as registryImage, type State, scratch } from "../../src/llb/index.js";
-import { Client, localDir, ociTar, openLocalTree, type SolveEvent } from "../../src/solver/index.js";
+import {
+  Client,
+  localDir,
+  ociTar,
+  openLocalTree,
+  registry as registryOutput,
+  type SolveEvent,
+} from "../../src/solver/index.js";
 import { describeEachEngine, registry } from "./support/engines.js";
+import { readRegistryImage } from "./support/registry-image.js";
 
 let dir: string;
 beforeAll(() => {
@@ -173,6 +181,39 @@ describeEachEngine("a client of one's own definitions", ({ name, address }) => {
     const solve = hanging.solve(marshal(state), { signal: controller.signal });
     // A registry without authentication may never ask: then the image is simply not there.
     await expect(solve.result).rejects.toThrow(/given up|not found/);
+  });
+});
+
+describeEachEngine("a BuildKit on a unix socket", ({ address }) => {
+  it("is reached by unix://, with uncompressed layers pushed as such", async () => {
+    const path = join(dir, `buildkitd-${Date.now()}.sock`);
+    const server = createPlainServer((socket) => {
+      const daemon = connect(address.replace("docker://", ""));
+      socket.on("error", () => daemon.destroy());
+      daemon.on("error", () => socket.destroy());
+      upgrade(daemon, () => socket.pipe(daemon).pipe(socket));
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    try {
+      await using client = await Client.connect(`unix://${path}`);
+      expect(await client.facts()).toMatchObject({ kind: "buildkitd", store: "buildkit" });
+      const target = `${registry()}/client/unix:${Date.now()}`;
+      const state = busybox().run(shell("echo plain > /plain")).root();
+      const output = registryOutput(target, {
+        compression: "uncompressed",
+        forceCompression: true,
+        ociMediaTypes: true,
+      });
+      const { outputs } = await client.solve(marshal(state), { outputs: [output] }).result;
+      const pushed = await readRegistryImage(target);
+      expect(outputs[0]?.digest).toBe(pushed.digest);
+      expect(pushed.manifest.layers.map(({ mediaType }) => mediaType)).toEqual(
+        pushed.manifest.layers.map(() => "application/vnd.oci.image.layer.v1.tar"),
+      );
+      expect(pushed.files.has("plain")).toBe(true);
+    } finally {
+      server.close();
+    }
   });
 });
 

@@ -65,6 +65,16 @@ it("stops what it started and starts it again with its cache", async () => {
   expect((await engine.build(image).result).cache.ran).toBe(0);
 });
 
+it("is up, shown and stopped by the command line", async () => {
+  const up = await runCli(["engine", "up", "--kind", "classic", "--prefix", prefix, "--json"]);
+  expect(JSON.parse(up.stdout)).toMatchObject({ kind: "classic", address: classic.address, reused: true });
+  const status = await runCli(["engine", "status", "--prefix", prefix]);
+  expect(status.stdout).toContain(`classic  ${classic.address}`);
+  const wrong = await runCli(["engine", "up", "--kind", "newest", "--prefix", prefix]);
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toContain("modern, older, classic");
+});
+
 it("says what to run instead where it cannot set up an engine", async () => {
   const machine = {
     platform: "linux",

@@ -25,7 +25,8 @@ export function temporaryTree(entries: Readonly<Record<string, Entry>>): string 
   return root;
 }
 
-function makeEntry(root: string, path: string, entry: Entry): void {
+/** Makes one entry, and the directories above it. */
+export function makeEntry(root: string, path: string, entry: Entry): void {
   const absolute = join(root, path);
   mkdirSync(dirname(absolute), { recursive: true });
   if (typeof entry === "string") writeFileSync(absolute, entry);

@@ -9,7 +9,7 @@ import { type State, scratch } from "../llb/state.js";
 import type { BaseFact, Facts } from "../model/facts.js";
 import type { Platform } from "../oci/platform.js";
 import { type ChainState, withLayerHistory } from "./chain-state.js";
-import { needId } from "./needs-of.js";
+import { needId } from "./need-id.js";
 import { stepKey } from "./step-key.js";
 
 /** 1980-01-01T00:00:02Z: the earliest time that Python's zip files can hold. */

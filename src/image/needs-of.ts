@@ -1,11 +1,7 @@
 import type { BaseNeed, FileNeed, Needs, TreeNeed } from "../model/needs.js";
 import type { AppliedStep } from "./define-step.js";
 import type { Image } from "./image.js";
-
-/** The id under which a step's own key is known in `Needs` and `Facts`. */
-export function needId(step: number, key: string): string {
-  return `${step}.${key}`;
-}
+import { needId } from "./need-id.js";
 
 /** What a chain needs from outside before it can be compiled. Pure. */
 export function needsOf(image: Image): Needs {

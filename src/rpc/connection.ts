@@ -59,6 +59,7 @@ export class Connection implements AsyncDisposable {
     return translateCallError(error, { address: formatAddress(this.address), wasReady: this.#wasReady });
   }
 
+  /** Ends the channel and every call on it. Idempotent. */
   close(): Promise<void> {
     this.#closed = true;
     this.#client.close();

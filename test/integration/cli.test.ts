@@ -85,7 +85,7 @@ describeEachEngine("kiln on an engine", ({ name, address }) => {
     const before = readdirSync(dir);
     const run = startCli(["build", file, "-o", `tar:${out}`, "--host", address]);
     await run.stderrHas(`| ${marker}`);
-    expect(await sleepersOf(marker)).toBe(1);
+    expect(await sleepersOf(marker)).toBeGreaterThan(0);
     run.child.kill("SIGINT");
     const { code, stderr } = await run.done;
     expect(code).toBe(130);

@@ -184,10 +184,10 @@ describe("each rule can fail", () => {
       ],
     ],
     [
-      "files that import one another in a circle",
+      "files that load one another in a circle",
       {
         "src/oci/a.ts": 'import "./b.js";',
-        "src/oci/b.ts": 'import type { C } from "./c.js";',
+        "src/oci/b.ts": 'import { type C, c } from "./c.js";',
         "src/oci/c.ts": 'export { a } from "./a.js";',
       },
       ["src/oci/a.ts:1: imports itself by way of src/oci/a.ts → src/oci/b.ts → src/oci/c.ts → src/oci/a.ts"],

@@ -2,7 +2,7 @@ import ts from "typescript";
 
 /** One place where a file names another module or touches something global. */
 export type Use =
-  | { readonly kind: "import"; readonly specifier: string; readonly line: number }
+  | { readonly kind: "import"; readonly specifier: string; readonly line: number; readonly typeOnly: boolean }
   | { readonly kind: "computed-import"; readonly line: number }
   | { readonly kind: "global"; readonly name: string; readonly line: number };
 
@@ -15,10 +15,14 @@ export function usesOf(path: string, text: string): readonly Use[] {
   const uses: Use[] = [];
   const lineOf = (node: ts.Node): number => file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
   const addImport = (node: ts.Node, specifier: string): void => {
-    uses.push({ kind: "import", specifier, line: lineOf(node) });
+    const typeOnly =
+      (ts.isImportDeclaration(node) && node.importClause?.isTypeOnly === true) ||
+      (ts.isExportDeclaration(node) && node.isTypeOnly) ||
+      ts.isImportTypeNode(node);
+    uses.push({ kind: "import", specifier, line: lineOf(node), typeOnly });
   };
   for (const reference of file.referencedFiles) {
-    uses.push({ kind: "import", specifier: reference.fileName, line: 1 });
+    uses.push({ kind: "import", specifier: reference.fileName, line: 1, typeOnly: false });
   }
 
   const visit = (node: ts.Node): void => {

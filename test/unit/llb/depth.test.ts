@@ -1,0 +1,104 @@
+import { expect, test } from "vitest";
+import {
+  copy,
+  decodeDefinition,
+  definitionFromJson,
+  definitionToJson,
+  diff,
+  type FileAction,
+  fromDefinition,
+  image,
+  marshal,
+  merge,
+  mkdir,
+  type State,
+  scratch,
+  toDot,
+  toText,
+} from "../../../src/llb/index.js";
+
+const depth = 20_000;
+const base = image("alpine");
+
+function repeat(start: State, step: (state: State, index: number) => State): State {
+  let state = start;
+  for (let index = 0; index < depth; index += 1) state = step(state, index);
+  return state;
+}
+
+test.each<readonly [string, () => State]>([
+  ["commands", () => repeat(base, (state, index) => state.run(["echo", String(index)]).root())],
+  [
+    "variables",
+    () =>
+      repeat(base, (state, index) => state.addEnv(`K${index}`, "v"))
+        .run(["true"])
+        .root(),
+  ],
+  [
+    "variables set again",
+    () =>
+      repeat(base, (state) => state.addEnv("K", "v"))
+        .run(["true"])
+        .root(),
+  ],
+  [
+    "directories",
+    () =>
+      repeat(base, (state) => state.dir("x/.."))
+        .run(["true"])
+        .root(),
+  ],
+  [
+    "hosts",
+    () =>
+      repeat(base, (state) => state.addExtraHost("a", "1.2.3.4"))
+        .run(["true"])
+        .root(),
+  ],
+  [
+    "limits",
+    () =>
+      repeat(base, (state) => state.ulimit("cpu", { soft: 1, hard: 2 }))
+        .run(["true"])
+        .root(),
+  ],
+  ["merges", () => repeat(base, (state) => merge([state, base]))],
+  ["diffs", () => repeat(base, (state) => diff(state, base))],
+  [
+    "mounts",
+    () => repeat(base, (state) => base.run(["true"], { mounts: [{ target: "/m", source: state }] }).root()),
+  ],
+  ["copies", () => repeat(scratch(), (state) => scratch().file(copy(state, { src: "/", dest: "/a" })))],
+  ["requirements", () => repeat(base, (state) => state.requires("id", base))],
+])("%s as deep as %# are marshalled without recursion", (_name, build) => {
+  const definition = marshal(build());
+  expect(definition.ops.length).toBeGreaterThan(1);
+  const bytes = definition.toBinary();
+  const decoded = decodeDefinition(bytes);
+  expect(decoded.toBinary()).toEqual(bytes);
+  expect(marshal(fromDefinition(decoded)).ops.length).toBe(definition.ops.length);
+});
+
+test("a long list of file operations is one op, written without recursion", () => {
+  let action: FileAction = mkdir("/0");
+  for (let index = 1; index < depth; index += 1) action = action.mkdir(`/${index}`);
+  const definition = marshal(base.file(action));
+  expect(definition.ops.length).toBe(3);
+});
+
+test("file operations that read from file operations are nested without recursion", () => {
+  let action: FileAction = mkdir("/0");
+  for (let index = 1; index < depth; index += 1) {
+    action = copy(action.withState(scratch()), { src: "/", dest: `/${index}` });
+  }
+  expect(marshal(base.file(action)).ops.length).toBe(3);
+});
+
+test("texts, graphs and JSON of a deep graph are written without recursion", () => {
+  const definition = marshal(repeat(base, (state, index) => state.run(["echo", String(index)]).root()));
+  expect(toText(definition).split("\n").length).toBeGreaterThan(depth);
+  expect(toDot(definition).split("\n").length).toBeGreaterThan(depth);
+  const bytes = definition.toBinary();
+  expect(Buffer.from(definitionFromJson(definitionToJson(bytes))).equals(bytes)).toBe(true);
+});

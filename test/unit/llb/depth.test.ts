@@ -17,7 +17,7 @@ import {
   toText,
 } from "../../../src/llb/index.js";
 
-const depth = 20_000;
+const depth = 12_000;
 const base = image("alpine");
 
 function repeat(start: State, step: (state: State, index: number) => State): State {
@@ -71,12 +71,12 @@ test.each<readonly [string, () => State]>([
   ],
   ["copies", () => repeat(scratch(), (state) => scratch().file(copy(state, { src: "/", dest: "/a" })))],
   ["requirements", () => repeat(base, (state) => state.requires("id", base))],
-])("%s as deep as %# are marshalled without recursion", (_name, build) => {
+])("%s by the ten thousand are marshalled without recursion", (_name, build) => {
   const definition = marshal(build());
   expect(definition.ops.length).toBeGreaterThan(1);
   const bytes = definition.toBinary();
   const decoded = decodeDefinition(bytes);
-  expect(decoded.toBinary()).toEqual(bytes);
+  expect(Buffer.compare(decoded.toBinary(), bytes)).toBe(0);
   expect(marshal(fromDefinition(decoded)).ops.length).toBe(definition.ops.length);
 });
 

@@ -1,5 +1,6 @@
 import { type CallSite, KilnError, type KilnErrorCode } from "../errors.js";
 import { captureCallSite } from "../internal/call-site.js";
+import { type Digest, isDigest } from "../oci/digest.js";
 
 // A NUL ends a C string, and half a surrogate pair has no UTF-8 form: the daemon could read neither.
 const unsendable = /[\0\p{Surrogate}]/u;
@@ -34,6 +35,18 @@ export function checkName(call: string, name: string, value: unknown): string {
   const text = checkText(call, name, value);
   if (text === "") throw wrongArgument(call, `${name} is empty`, `Pass ${name}.`);
   return text;
+}
+
+/** The value, if it is a sha256 digest. Throws `ERR_KILN_INVALID_DIGEST`. */
+export function checkDigest(call: string, name: string, value: unknown): Digest {
+  const text = checkText(call, name, value);
+  if (isDigest(text)) return text;
+  throw wrongArgument(
+    call,
+    `${name} is no digest: ${JSON.stringify(text.slice(0, 100))}`,
+    "A digest reads sha256: and 64 hexadecimal digits in lower case.",
+    "ERR_KILN_INVALID_DIGEST",
+  );
 }
 
 /** A frozen copy, if the value is an array of sendable strings. Throws `ERR_KILN_INVALID_ARGUMENT`. */

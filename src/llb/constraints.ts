@@ -1,3 +1,4 @@
+import { KilnError } from "../errors.js";
 import { checkOptions } from "../internal/check-options.js";
 import { type Platform, parsePlatform } from "../oci/platform.js";
 import {
@@ -141,7 +142,7 @@ function saysAnything(options: ConstraintOptions): boolean {
 
 /** A platform given as text (then normalised) or as an object (then as it is). Throws `ERR_KILN_INVALID_PLATFORM`. */
 export function resolvePlatform(call: string, platform: Platform | string): Platform {
-  if (typeof platform === "string") return parsePlatform(platform);
+  if (typeof platform === "string") return parseText(call, platform);
   checkOptions(`${call} platform`, platform, ["os", "architecture", "variant", "osVersion", "osFeatures"]);
   const { os, architecture, variant, osVersion, osFeatures } = platform;
   for (const [key, value] of Object.entries({ os, architecture })) {
@@ -160,6 +161,15 @@ export function resolvePlatform(call: string, platform: Platform | string): Plat
     osVersion: osVersion === undefined ? undefined : checkText(call, "platform.osVersion", osVersion),
     osFeatures: osFeatures === undefined ? undefined : checkTexts(call, "platform.osFeatures", osFeatures),
   });
+}
+
+function parseText(call: string, platform: string): Platform {
+  try {
+    return parsePlatform(platform);
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw wrongArgument(call, error.message, error.hint ?? "Write linux/amd64.", error.code);
+  }
 }
 
 function resolveDescription(

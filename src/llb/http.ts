@@ -1,8 +1,7 @@
 import { checkOptions } from "../internal/check-options.js";
-import { parseDigest } from "../oci/digest.js";
 import { type FileInfoOptions, fileInfoKeys, setFileInfo } from "./blob.js";
 import { capability } from "./capabilities.js";
-import { checkName, checkText, wrongArgument } from "./check-argument.js";
+import { checkDigest, checkName, checkText, wrongArgument } from "./check-argument.js";
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
 import { draftSource, setAttr, sourceProps } from "./source-node.js";
 import { State } from "./state.js";
@@ -52,12 +51,7 @@ export function http(url: string, options: HttpOptions = {}): State {
   draft.caps.add(capability.http);
   const { checksum, authHeaderSecret, header, verifyPgpSignature } = options;
   if (checksum !== undefined) {
-    setAttr(
-      draft,
-      "http.checksum",
-      parseDigest(checkText(call, "checksum", checksum)),
-      capability.httpChecksum,
-    );
+    setAttr(draft, "http.checksum", checkDigest(call, "checksum", checksum), capability.httpChecksum);
   }
   setFileInfo(call, draft, options, { chmod: capability.httpPerm, owner: capability.httpUidGid });
   if (authHeaderSecret !== undefined && checkText(call, "authHeaderSecret", authHeaderSecret) !== "") {

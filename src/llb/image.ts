@@ -1,9 +1,8 @@
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
-import { parseDigest } from "../oci/digest.js";
 import { formatReference, parseReference } from "../oci/reference.js";
 import { capability } from "./capabilities.js";
-import { checkChoice, checkInteger, checkName, checkText } from "./check-argument.js";
+import { checkChoice, checkDigest, checkInteger, checkName } from "./check-argument.js";
 import { type ConstraintOptions, constraintKeys, resolveConstraints } from "./constraints.js";
 import { draftSource, setAttr, sourceProps } from "./source-node.js";
 import { State } from "./state.js";
@@ -51,7 +50,7 @@ export function image(ref: string, options: ImageOptions = {}): State {
     setAttr(draft, "image.layerlimit", String(limit), capability.imageLayerLimit);
   }
   if (checksum !== undefined) {
-    const digest = parseDigest(checkText(call, "checksum", checksum));
+    const digest = checkDigest(call, "checksum", checksum);
     setAttr(draft, "image.checksum", digest, capability.imageChecksum);
   }
   return new State(sourceProps(`docker-image://${reference}`, draft, resolveConstraints(call, options)));

@@ -10,7 +10,6 @@ import {
   realpathSync,
   renameSync,
   rmdirSync,
-  type Stats,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -21,6 +20,9 @@ import { checkEntryPath, checkLinkTarget, splitPath } from "./entry-path.js";
 import { isMissing, systemErrorCode, unwritable } from "./file-errors.js";
 import { toNodeTime } from "./file-times.js";
 import { SafeFile } from "./safe-file.js";
+
+/** How renaming a file onto a directory fails. */
+const DIRECTORY_IN_THE_WAY: ReadonlySet<string | undefined> = new Set(["EISDIR", "EEXIST", "ENOTEMPTY"]);
 
 /** What a directory gets once everything is in it. */
 export interface EntryMetadata {
@@ -47,6 +49,8 @@ export class SafeRoot {
   /** The root's real path. */
   readonly path: string;
   readonly #handles: DirectoryHandles;
+  readonly #temporaryPrefix = `.kiln-${randomBytes(9).toString("base64url")}-`;
+  #temporaries = 0;
 
   private constructor(path: string, handles: DirectoryHandles) {
     this.path = path;
@@ -113,7 +117,7 @@ export class SafeRoot {
    */
   createFile(path: string): SafeFile {
     const [directory, name] = this.#split(path);
-    const temporary = temporaryName();
+    const temporary = this.#temporaryName();
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const descriptor = this.#attempt(path, () =>
       openSync(`${this.#handles.locate(directory)}/${temporary}`, flags, 0o600),
@@ -130,7 +134,7 @@ export class SafeRoot {
     const [directory, name] = this.#split(path);
     checkLinkTarget(path, target);
     this.#attempt(path, () => {
-      const temporary = temporaryName();
+      const temporary = this.#temporaryName();
       const place = `${this.#handles.locate(directory)}/${temporary}`;
       const time = toNodeTime(modTime);
       symlinkSync(target, place);
@@ -145,7 +149,7 @@ export class SafeRoot {
     const from = this.#place(existing);
     this.#attempt(path, () => {
       if (!lstatSync(from).isFile()) throw notAFile(path, existing);
-      const temporary = temporaryName();
+      const temporary = this.#temporaryName();
       linkSync(from, `${this.#handles.locate(directory)}/${temporary}`);
       this.#putInPlace(directory, temporary, name);
       // Renaming one link of a file over another of the same file leaves both.
@@ -158,16 +162,24 @@ export class SafeRoot {
     this.#handles.close();
   }
 
+  /** A name that no entry has: its random part is not known to whoever chose the entries' names. */
+  #temporaryName(): string {
+    this.#temporaries += 1;
+    return `${this.#temporaryPrefix}${this.#temporaries}.tmp`;
+  }
+
   /** Gives a finished file its name. */
   #putInPlace(directory: string, temporary: string, name: string): void {
     const parent = this.#handles.locate(directory);
     try {
-      const found = statIfThere(`${parent}/${name}`);
-      if (found?.isDirectory() === true) {
+      try {
+        renameSync(`${parent}/${temporary}`, `${parent}/${name}`);
+      } catch (error) {
+        if (!DIRECTORY_IN_THE_WAY.has(systemErrorCode(error))) throw error;
         rmdirSync(`${parent}/${name}`);
         this.#handles.forget(directory === "" ? name : `${directory}/${name}`);
+        renameSync(`${parent}/${temporary}`, `${parent}/${name}`);
       }
-      renameSync(`${parent}/${temporary}`, `${parent}/${name}`);
     } catch (error) {
       this.#remove(directory, temporary);
       throw error;
@@ -205,14 +217,6 @@ export class SafeRoot {
       });
     }
   }
-}
-
-function temporaryName(): string {
-  return `.kiln-${randomBytes(9).toString("base64url")}.tmp`;
-}
-
-function statIfThere(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
 }
 
 function notAFile(path: string, existing: string): KilnError {

@@ -9,6 +9,8 @@ import { findXattrProgram, readXattrs } from "./xattrs.js";
 
 /** Entries handed out at once, at most. */
 const BATCH = 1024;
+/** Entries whose extended attributes one process reads, about. */
+const GROUP = 8 * BATCH;
 
 /**
  * Changes what is sent about a path: owner, permissions, times. Returning `undefined` leaves the path out,
@@ -106,16 +108,15 @@ class SourceTree implements Tree {
       yield* this.#list(options.signal);
       return;
     }
-    // The program reads one batch's attributes while the walk collects the next.
+    // The program reads one group's attributes while the walk collects the next.
     let previous: Promise<readonly FileStat[]> | undefined;
     try {
-      for await (const batch of this.#list(options.signal)) {
-        const current = this.#withXattrs(program, batch, options.signal);
+      for await (const group of groups(this.#list(options.signal))) {
         const ready = previous;
-        previous = current;
-        if (ready !== undefined) yield await ready;
+        previous = this.#withXattrs(program, group, options.signal);
+        if (ready !== undefined) yield* inBatches(await ready);
       }
-      if (previous !== undefined) yield await previous;
+      if (previous !== undefined) yield* inBatches(await previous);
     } finally {
       previous?.catch(() => {});
     }
@@ -123,16 +124,13 @@ class SourceTree implements Tree {
 
   async #withXattrs(
     program: string,
-    batch: readonly FileStat[],
+    group: readonly FileStat[],
     signal: AbortSignal | undefined,
   ): Promise<readonly FileStat[]> {
-    const found = await readXattrs(
-      program,
-      batch.map((stat) => this.#source.locate(stat.path)),
-      signal,
-    );
-    if (found.size === 0) return batch;
-    return batch.map((stat) => {
+    const places = group.map((stat) => this.#source.locate(stat.path));
+    const found = await readXattrs(program, places, signal);
+    if (found.size === 0) return group;
+    return group.map((stat) => {
       const xattrs = found.get(this.#source.locate(stat.path));
       return xattrs === undefined ? stat : { ...stat, xattrs };
     });
@@ -156,6 +154,24 @@ class SourceTree implements Tree {
   read(path: string, options: ReadContentOptions): AsyncGenerator<Uint8Array, void, void> {
     return readContent(this.#source.locate(path), options);
   }
+}
+
+/** Joins batches, as starting a process costs as much as listing a thousand files. */
+async function* groups(
+  batches: AsyncIterable<readonly FileStat[]>,
+): AsyncGenerator<readonly FileStat[], void, void> {
+  let group: FileStat[] = [];
+  for await (const batch of batches) {
+    group.push(...batch);
+    if (group.length < GROUP) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+function* inBatches(group: readonly FileStat[]): Generator<readonly FileStat[], void, void> {
+  for (let start = 0; start < group.length; start += BATCH) yield group.slice(start, start + BATCH);
 }
 
 /** Collects the entries of one walk and tells hard links from the files they are. */

@@ -3,8 +3,8 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 const PROGRAM = "getfattr";
-/** Bytes of paths that one process gets: well under what Linux allows for all arguments together. */
-const MAX_ARGUMENT_BYTES = 512 * 1024;
+/** Bytes of arguments that one process gets: half of what Linux allows by default. */
+const MAX_ARGUMENT_BYTES = 1024 * 1024;
 const APPLE_PREFIX = "com.apple.";
 
 /** Extended attributes of one path, by full name. */
@@ -35,7 +35,7 @@ export function findXattrProgram(
 }
 
 /**
- * Reads the extended attributes of many paths, symlinks not followed: some hundred paths a process. The
+ * Reads the extended attributes of many paths, symlinks not followed: some thousand paths a process. The
  * result has only paths that have any. What cannot be read counts as having none, as do attributes of macOS
  * (`com.apple.…`); files may vanish meanwhile.
  */
@@ -49,7 +49,7 @@ export async function readXattrs(
   let bytes = 0;
   for (const path of absolutePaths) {
     batch.push(path);
-    bytes += path.length * 3 + 16;
+    bytes += Buffer.byteLength(path) + 16;
     if (bytes < MAX_ARGUMENT_BYTES) continue;
     parseXattrs(await runProgram(program, batch, signal), found);
     batch = [];

@@ -21,9 +21,10 @@ const CHUNK = 256 * 1024;
 
 /** Waits until the code under test has written a packet that fits, and returns all of its packets. */
 async function until(driven: DrivenChannel, fits: (packet: Packet) => boolean): Promise<readonly Packet[]> {
-  for (;;) {
-    const packets = driven.written.map(decodePacket);
-    if (packets.some(fits)) return packets;
+  for (let checked = 0; ; ) {
+    const found = driven.written.slice(checked).map(decodePacket).some(fits);
+    if (found) return driven.written.map(decodePacket);
+    checked = driven.written.length;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -67,7 +68,7 @@ describe("a transfer that goes well", () => {
   });
 
   test("may ask for content before the listing is over", async () => {
-    const entries = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`f${index}`, ""]));
+    const entries = Object.fromEntries(Array.from({ length: 1500 }, (_, index) => [`f${index}`, ""]));
     const { driven, result } = start(temporaryTree({ a: "early", ...entries }));
     await until(driven, (packet) => packet.kind === "stat");
     driven.send(encodeRequest(0));

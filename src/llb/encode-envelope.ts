@@ -16,11 +16,16 @@ export function encodeEnvelope(
   source: SourceMapFields | undefined,
 ): Uint8Array {
   const digests = sortedKeys(metadata);
-  const values = new EntryValues(metadata);
+  const values = entryValues(digests, metadata);
   const rest = source === undefined ? new Uint8Array() : sourceField(source);
+  const keyLengths = digests.map((digest) => Buffer.byteLength(digest));
+  const entryLength = (index: number): number =>
+    fieldLength(keyLengths[index] ?? 0) + (values[index] ?? noValue).length;
   let size = rest.length;
   for (const { bytes } of ops) size += fieldLength(bytes.length);
-  for (const digest of digests) size += fieldLength(entryLength(digest, values.of(digest)));
+  for (let index = 0; index < digests.length; index += 1) {
+    size += fieldLength(entryLength(index));
+  }
 
   const target = Buffer.allocUnsafe(size);
   let position = 0;
@@ -29,10 +34,11 @@ export function encodeEnvelope(
     target.set(bytes, position);
     position += bytes.length;
   }
-  for (const digest of digests) {
-    const value = values.of(digest);
-    position = writeHead(target, position, 18, entryLength(digest, value));
-    position = writeHead(target, position, 10, Buffer.byteLength(digest));
+  for (let index = 0; index < digests.length; index += 1) {
+    const digest = digests[index] ?? "";
+    const value = values[index] ?? noValue;
+    position = writeHead(target, position, 18, entryLength(index));
+    position = writeHead(target, position, 10, keyLengths[index] ?? 0);
     position += target.write(digest, position);
     target.set(value, position);
     position += value.length;
@@ -41,36 +47,30 @@ export function encodeEnvelope(
   return target;
 }
 
-/** The value field of metadata entries. Many ops share one metadata object, which is encoded once. */
-class EntryValues {
-  readonly #metadata: ReadonlyMap<string, OpMetadataFields>;
-  readonly #encoded = new Map<OpMetadataFields | undefined, Uint8Array>();
+const noValue: Uint8Array = new Uint8Array();
 
-  constructor(metadata: ReadonlyMap<string, OpMetadataFields>) {
-    this.#metadata = metadata;
-  }
-
-  of(digest: string): Uint8Array {
-    const metadata = this.#metadata.get(digest);
-    let value = this.#encoded.get(metadata);
+/** The value fields of metadata entries. Many ops share one metadata object, which is encoded once. */
+function entryValues(
+  digests: readonly string[],
+  metadata: ReadonlyMap<string, OpMetadataFields>,
+): readonly Uint8Array[] {
+  const encoded = new Map<OpMetadataFields | undefined, Uint8Array>();
+  return digests.map((digest) => {
+    const entry = metadata.get(digest);
+    let value = encoded.get(entry);
     if (value === undefined) {
       value = createWriter()
         .uint32(18)
-        .bytes(encodeMetadata(metadata ?? {}, sortedKeys))
+        .bytes(encodeMetadata(entry ?? {}, sortedKeys))
         .finish();
-      this.#encoded.set(metadata, value);
+      encoded.set(entry, value);
     }
     return value;
-  }
+  });
 }
 
 function sourceField(source: SourceMapFields): Uint8Array {
   return createWriter().uint32(26).bytes(encodeSourceMaps(source, sortedKeys)).finish();
-}
-
-/** Length of an entry: its key as a field, then its value as one. */
-function entryLength(digest: string, value: Uint8Array): number {
-  return fieldLength(Buffer.byteLength(digest)) + value.length;
 }
 
 /** Length of a field of bytes: tag, length, content. */

@@ -1,22 +1,23 @@
 import type { ExecFields, MountFields } from "./op-fields.js";
+import { packTexts } from "./pack-texts.js";
 import {
+  createWriter,
   type WireWriter,
   writeFlag,
   writeInt32,
   writeInt64,
   writeText,
-  writeTexts,
   writeUint32,
 } from "./wire-writer.js";
+
+const none: readonly never[] = [];
 
 type MetaFields = NonNullable<ExecFields["meta"]>;
 
 /** Writes the fields of `pb.ExecOp`. */
 export function encodeExec(writer: WireWriter, exec: ExecFields): void {
   if (exec.meta !== undefined) {
-    writer.uint32(10).fork();
-    encodeMeta(writer, exec.meta);
-    writer.ldelim();
+    writer.uint32(10).bytes(encodeMeta(exec.meta));
   }
   for (const mount of exec.mounts ?? []) {
     writer.uint32(18).fork();
@@ -40,9 +41,8 @@ export function encodeExec(writer: WireWriter, exec: ExecFields): void {
   }
 }
 
-function encodeMeta(writer: WireWriter, meta: MetaFields): void {
-  writeTexts(writer, 1, meta.args);
-  writeTexts(writer, 2, meta.env);
+function encodeMeta(meta: MetaFields): Uint8Array {
+  const writer = createWriter();
   writeText(writer, 3, meta.cwd);
   writeText(writer, 4, meta.user);
   const proxy = meta.proxyEnv;
@@ -77,6 +77,14 @@ function encodeMeta(writer: WireWriter, meta: MetaFields): void {
     for (const code of codes) writer.int32(code);
     writer.ldelim();
   }
+  const { args = none, env = none } = meta;
+  return packTexts(
+    [
+      { number: 1, values: args },
+      { number: 2, values: env },
+    ],
+    writer.finish(),
+  );
 }
 
 function encodeMount(writer: WireWriter, mount: MountFields): void {

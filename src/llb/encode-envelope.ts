@@ -1,4 +1,5 @@
 import { sortedKeys } from "./byte-order.js";
+import { digestOrder } from "./digest-order.js";
 import { encodeMetadata, encodeSourceMaps } from "./encode-definition.js";
 import type { EncodedOp } from "./encoded-op.js";
 import type { OpMetadataFields, SourceMapFields } from "./op-fields.js";
@@ -15,16 +16,16 @@ export function encodeEnvelope(
   metadata: ReadonlyMap<string, OpMetadataFields>,
   source: SourceMapFields | undefined,
 ): Uint8Array {
-  const digests = sortedKeys(metadata);
-  const values = entryValues(digests, metadata);
-  const rest = source === undefined ? new Uint8Array() : sourceField(source);
-  const keyLengths = digests.map((digest) => Buffer.byteLength(digest));
-  const entryLength = (index: number): number =>
-    fieldLength(keyLengths[index] ?? 0) + (values[index] ?? noValue).length;
+  const digests = [...metadata.keys()];
+  const values = entryValues(metadata);
+  const order = digestOrder(digests);
+  const rest = source === undefined ? noBytes : sourceField(source);
   let size = rest.length;
   for (const { bytes } of ops) size += fieldLength(bytes.length);
   for (let index = 0; index < digests.length; index += 1) {
-    size += fieldLength(entryLength(index));
+    size += fieldLength(
+      fieldLength(Buffer.byteLength(digests[index] as string)) + (values[index] as Uint8Array).length,
+    );
   }
 
   const target = Buffer.allocUnsafe(size);
@@ -34,11 +35,12 @@ export function encodeEnvelope(
     target.set(bytes, position);
     position += bytes.length;
   }
-  for (let index = 0; index < digests.length; index += 1) {
-    const digest = digests[index] ?? "";
-    const value = values[index] ?? noValue;
-    position = writeHead(target, position, 18, entryLength(index));
-    position = writeHead(target, position, 10, keyLengths[index] ?? 0);
+  for (const index of order) {
+    const digest = digests[index] as string;
+    const value = values[index] as Uint8Array;
+    const keyLength = Buffer.byteLength(digest);
+    position = writeHead(target, position, 18, fieldLength(keyLength) + value.length);
+    position = writeHead(target, position, 10, keyLength);
     position += target.write(digest, position);
     target.set(value, position);
     position += value.length;
@@ -47,26 +49,27 @@ export function encodeEnvelope(
   return target;
 }
 
-const noValue: Uint8Array = new Uint8Array();
+const noBytes: Uint8Array = new Uint8Array();
 
 /** The value fields of metadata entries. Many ops share one metadata object, which is encoded once. */
-function entryValues(
-  digests: readonly string[],
-  metadata: ReadonlyMap<string, OpMetadataFields>,
-): readonly Uint8Array[] {
-  const encoded = new Map<OpMetadataFields | undefined, Uint8Array>();
-  return digests.map((digest) => {
-    const entry = metadata.get(digest);
-    let value = encoded.get(entry);
-    if (value === undefined) {
-      value = createWriter()
-        .uint32(18)
-        .bytes(encodeMetadata(entry ?? {}, sortedKeys))
-        .finish();
+function entryValues(metadata: ReadonlyMap<string, OpMetadataFields>): readonly Uint8Array[] {
+  const encoded = new Map<OpMetadataFields, Uint8Array>();
+  let last: OpMetadataFields | undefined;
+  let value = noBytes;
+  const values: Uint8Array[] = [];
+  for (const entry of metadata.values()) {
+    if (entry !== last) {
+      value = encoded.get(entry) ?? entryValue(entry);
       encoded.set(entry, value);
+      last = entry;
     }
-    return value;
-  });
+    values.push(value);
+  }
+  return values;
+}
+
+function entryValue(entry: OpMetadataFields): Uint8Array {
+  return createWriter().uint32(18).bytes(encodeMetadata(entry, sortedKeys)).finish();
 }
 
 function sourceField(source: SourceMapFields): Uint8Array {

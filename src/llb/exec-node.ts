@@ -1,5 +1,4 @@
 import { checkOptions } from "../internal/check-options.js";
-import type { Platform } from "../oci/platform.js";
 import {
   checkBigInteger,
   checkChoice,
@@ -56,18 +55,37 @@ const plainMount: MountHow = Object.freeze({
 });
 const readonlyMount: MountHow = Object.freeze({ ...plainMount, readonly: true });
 
+/** What most commands say nothing about. */
+export interface ExecExtras {
+  readonly rootHow: MountHow;
+  readonly mounts: readonly MountNode[];
+  readonly secrets: readonly SecretNode[];
+  readonly ssh: readonly SshNode[];
+  readonly devices: readonly RunDevice[];
+  readonly proxyEnv: ProxyEnv | undefined;
+}
+
 /** A command before it is encoded. */
 export interface ExecNode {
   readonly kind: "exec";
   readonly args: readonly string[];
   readonly meta: StateMeta;
   readonly constraints: Constraints;
-  /** The root first, then in the order of the calls. `ExecState.addMount` may still add to it. */
-  readonly mounts: MountNode[];
-  readonly secrets: readonly SecretNode[];
-  readonly ssh: readonly SshNode[];
-  readonly devices: readonly RunDevice[];
-  readonly proxyEnv: ProxyEnv | undefined;
+  readonly root: Output | undefined;
+  /** One object for all commands that say nothing more, so that long chains stay small. */
+  readonly extras: ExecExtras;
+  /** What `ExecState.addMount` adds later. */
+  added: readonly MountNode[] | undefined;
+}
+
+/** All mounts of a command but its secrets and sockets: the root first, then in the order of the calls. */
+export function mountsOf({ root, extras, added = noMounts }: ExecNode): readonly MountNode[] {
+  return [{ target: "/", source: root, how: extras.rootHow }, ...extras.mounts, ...added];
+}
+
+/** Whether nothing but the root is mounted, secrets and sockets aside. */
+export function mountsRootOnly({ extras, added }: ExecNode): boolean {
+  return extras.mounts.length === 0 && added === undefined;
 }
 
 /** Whether a mount has a result of its own that later ops can use. */
@@ -75,19 +93,28 @@ export function hasOutput({ how }: MountNode): boolean {
   return !how.noOutput && !how.readonly && how.cache === undefined && how.tmpfs === undefined;
 }
 
-/** What later ops get from a mount: its result, its source if it is read-only, or an unusable output. */
+/** What later ops get from a mount: its result, or its source if it is read-only. */
 export function mountOutput(vertex: ExecNode, mount: MountNode): Output | undefined {
   if (mount.how.readonly) return mount.source;
-  let unusable: string | undefined;
-  if (mount.how.tmpfs !== undefined) unusable = `the tmpfs mount at ${mount.target} leaves nothing behind`;
-  else if (mount.how.cache !== undefined)
-    unusable = `the cache mount at ${mount.target} is not part of the result`;
-  else if (mount.how.noOutput) unusable = `the mount at ${mount.target} was told to have no output`;
-  const platform: Platform | undefined = vertex.constraints.platform;
-  return { vertex, index: 0, mount, platform, unusable };
+  return { vertex, index: 0, mount, platform: vertex.constraints.platform };
+}
+
+/** What later ops get from the root of a command. */
+export function rootOutput(vertex: ExecNode): Output | undefined {
+  if (vertex.extras.rootHow.readonly) return vertex.root;
+  return { vertex, index: 0, mount: undefined, platform: vertex.constraints.platform };
 }
 
 const noMounts: readonly never[] = Object.freeze([]);
+
+const noExtras: ExecExtras = Object.freeze({
+  rootHow: plainMount,
+  mounts: noMounts,
+  secrets: noMounts,
+  ssh: noMounts,
+  devices: noMounts,
+  proxyEnv: undefined,
+});
 
 /** What the parts of a command's node are made of. */
 export interface ExecParts {
@@ -99,27 +126,30 @@ export interface ExecParts {
 
 /** A command's node from its checked parts and the options that are about mounts, secrets and devices. */
 export function createExec(call: string, parts: ExecParts, options: RunOptions): ExecNode {
-  const { root, args, meta, constraints } = parts;
-  const isReadonly =
-    options.readonlyRootFs !== undefined && checkFlag(call, "readonlyRootFs", options.readonlyRootFs);
-  const rootMount: MountNode = { target: "/", source: root, how: isReadonly ? readonlyMount : plainMount };
-  const mounts = [rootMount];
-  if (options.mounts !== undefined) {
-    for (const [index, { target, source, ...rest }] of options.mounts.entries()) {
-      mounts.push(createMount(call, `mounts[${index}]`, { target, source, options: rest }));
-    }
-  }
+  return { kind: "exec", ...parts, extras: resolveExtras(call, options), added: undefined };
+}
+
+const extraKeys: readonly (keyof RunOptions)[] = [
+  ...(["readonlyRootFs", "mounts", "secrets", "ssh", "cdiDevices", "proxyEnv"] as const),
+];
+
+function resolveExtras(call: string, options: RunOptions): ExecExtras {
+  if (!extraKeys.some((key) => options[key] !== undefined)) return noExtras;
+  const {
+    readonlyRootFs,
+    mounts = noMounts,
+    secrets = noMounts,
+    ssh = noMounts,
+    cdiDevices = noMounts,
+  } = options;
   return Object.freeze({
-    kind: "exec",
-    args,
-    meta,
-    constraints,
-    mounts,
-    secrets:
-      options.secrets === undefined ? noMounts : options.secrets.map((one) => resolveSecret(call, one)),
-    ssh: options.ssh === undefined ? noMounts : options.ssh.map((one, index) => resolveSsh(call, one, index)),
-    devices:
-      options.cdiDevices === undefined ? noMounts : options.cdiDevices.map((one) => resolveDevice(call, one)),
+    rootHow: checkFlag(call, "readonlyRootFs", readonlyRootFs) ? readonlyMount : plainMount,
+    mounts: mounts.map(({ target, source, ...rest }, index) =>
+      createMount(call, `mounts[${index}]`, { target, source, options: rest }),
+    ),
+    secrets: secrets.map((one) => resolveSecret(call, one)),
+    ssh: ssh.map((one, index) => resolveSsh(call, one, index)),
+    devices: cdiDevices.map((one) => resolveDevice(call, one)),
     proxyEnv: options.proxyEnv === undefined ? undefined : resolveProxy(call, options.proxyEnv),
   });
 }

@@ -1,6 +1,6 @@
 import { checkOptions } from "../internal/check-options.js";
 import { wrongArgument } from "./check-argument.js";
-import { createMount, type ExecNode, mountOutput } from "./exec-node.js";
+import { createMount, type ExecNode, mountOutput, mountsOf, rootOutput } from "./exec-node.js";
 import type { MountOptions } from "./exec-options.js";
 import type { State } from "./state.js";
 import {
@@ -49,7 +49,7 @@ export class ExecState {
     const { output, meta } = propsOf(call, "source", source);
     const given = output === undefined ? undefined : source;
     const mount = createMount(call, "mount", { target, source: given, options });
-    this.#vertex.mounts.push(mount);
+    this.#vertex.added = [...(this.#vertex.added ?? []), mount];
     return this.#create(withOutput(meta, mountOutput(this.#vertex, mount)));
   }
 
@@ -60,15 +60,25 @@ export class ExecState {
    */
   getMount(target: string): State {
     const call = "getMount()";
-    const mount = this.#vertex.mounts.find((one) => one.target === target);
+    const mounts = mountsOf(this.#vertex);
+    const index = mounts.findIndex((one) => one.target === target);
+    const mount = mounts[index];
     if (mount === undefined) {
-      const targets = this.#vertex.mounts.map((one) => one.target).join(", ");
+      const targets = mounts.map((one) => one.target).join(", ");
       throw wrongArgument(
         call,
         `nothing is mounted at ${JSON.stringify(target)}`,
         `The mounts are: ${targets}.`,
       );
     }
-    return this.#create(startProps(usableOutput(call, "the mount", mountOutput(this.#vertex, mount))));
+    return this.#create(
+      startProps(
+        usableOutput(
+          call,
+          "the mount",
+          index === 0 ? rootOutput(this.#vertex) : mountOutput(this.#vertex, mount),
+        ),
+      ),
+    );
   }
 }

@@ -30,7 +30,6 @@ export function fromDefinition(definition: Definition): State {
       index: number,
       mount: undefined,
       platform: known.platform,
-      unusable: undefined,
     };
   };
   const last = definition.ops.length - 1;

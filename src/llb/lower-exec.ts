@@ -1,6 +1,6 @@
 import { compareBytes } from "./byte-order.js";
 import { capability } from "./capabilities.js";
-import { type ExecNode, hasOutput, type MountNode } from "./exec-node.js";
+import { type ExecNode, hasOutput, type MountNode, mountsOf, mountsRootOnly } from "./exec-node.js";
 import type { ExecFields, InputFields, MountFields } from "./op-fields.js";
 import type { Output } from "./vertex.js";
 
@@ -21,25 +21,27 @@ const mountTypeCache = 3;
 const mountTypeTmpfs = 4;
 const unixPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The mounts in the order in which they are sent and their results are numbered: by target, byte-wise. */
-export function sortedMounts(node: ExecNode): readonly MountNode[] {
-  if (node.mounts.length === 1) return node.mounts;
-  return [...node.mounts].sort((a, b) => compareBytes(a.target, b.target));
-}
-
 /** The filesystems that a command mounts, each once, in the order in which Go's client visits them. */
 export function execInputs(node: ExecNode): readonly Output[] {
-  const [first] = node.mounts;
-  if (node.mounts.length === 1) return first?.source === undefined ? none : [first.source];
+  if (mountsRootOnly(node)) return node.root === undefined ? none : [node.root];
   const outputs = new Set<Output>();
-  for (const mount of sortedMounts(node)) if (mount.source !== undefined) outputs.add(mount.source);
+  for (const mount of sortMounts(mountsOf(node))) if (mount.source !== undefined) outputs.add(mount.source);
   return [...outputs];
 }
 
-/** Number of the result that a mount leaves, among those of its command. */
-export function outputIndex(node: ExecNode, mount: MountNode): number {
-  if (node.mounts.length === 1) return 0;
-  return sortedMounts(node).filter(hasOutput).indexOf(mount);
+/** Number of the result that a mount leaves, among those of its command; without a mount, that of the root. */
+export function outputIndex(node: ExecNode, mount: MountNode | undefined): number {
+  if (mountsRootOnly(node)) return 0;
+  const mounts = mountsOf(node);
+  const wanted = mount ?? mounts[0];
+  return sortMounts(mounts)
+    .filter(hasOutput)
+    .findIndex((one) => one === wanted);
+}
+
+/** The order in which mounts are sent and their results are numbered: by target, byte-wise. */
+function sortMounts(mounts: readonly MountNode[]): readonly MountNode[] {
+  return mounts.length === 1 ? mounts : [...mounts].sort((a, b) => compareBytes(a.target, b.target));
 }
 
 /**
@@ -55,15 +57,17 @@ export function lowerExec(
 ): LoweredExec {
   const { meta } = node;
   const { container } = meta;
+  const { secrets, ssh, devices, proxyEnv } = node.extras;
+  const all = mountsOf(node);
   const defaultPath = target.supportedCaps?.has(capability.execSetsDefaultPath);
   const inputs: InputFields[] = [];
   const mounts: MountFields[] = [];
   let outputs = 0;
-  for (const mount of sortedMounts(node)) {
+  for (const mount of sortMounts(all)) {
     const output = hasOutput(mount) ? outputs++ : -1;
     mounts.push(lowerMount(mount, inputIndex(inputs, mount, resolve), output));
   }
-  for (const { id, target: dest, uid, gid, mode, optional } of node.secrets) {
+  for (const { id, target: dest, uid, gid, mode, optional } of secrets) {
     if (dest === undefined) continue;
     mounts.push({
       input: -1,
@@ -72,7 +76,7 @@ export function lowerExec(
       secretOpt: { ID: id, uid, gid, mode, optional },
     });
   }
-  for (const { id, target: dest, uid, gid, mode, optional } of node.ssh) {
+  for (const { id, target: dest, uid, gid, mode, optional } of ssh) {
     mounts.push({ input: -1, dest, mountType: mountTypeSsh, SSHOpt: { ID: id, uid, gid, mode, optional } });
   }
   const exec: ExecFields = {
@@ -89,26 +93,26 @@ export function lowerExec(
       ulimit: container.ulimits
         ?.items()
         .map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-      proxyEnv: node.proxyEnv,
+      proxyEnv,
     },
     mounts,
     network: container.network,
     security: container.security,
-    secretenv: node.secrets.length === 0 ? none : secretVariables(node),
-    cdiDevices: node.devices,
+    secretenv: secrets.length === 0 ? none : secretVariables(node),
+    cdiDevices: devices,
   };
-  return { inputs, exec, caps: capsOf(node, defaultPath === true) };
+  return { inputs, exec, caps: capsOf(node, all, defaultPath === true) };
 }
 
 function secretVariables(node: ExecNode): NonNullable<ExecFields["secretenv"]> {
-  return node.secrets.flatMap(({ id, env, optional }) =>
+  return node.extras.secrets.flatMap(({ id, env, optional }) =>
     env === undefined ? [] : [{ ID: id, name: env, optional }],
   );
 }
 
 function environment(node: ExecNode, needsPath: boolean): readonly string[] {
   let env = node.meta.env;
-  const agent = node.ssh[0];
+  const agent = node.extras.ssh[0];
   if (agent !== undefined && env.get("SSH_AUTH_SOCK") === undefined)
     env = env.set("SSH_AUTH_SOCK", agent.target);
   if (needsPath && env.get("PATH") === undefined) env = env.set("PATH", unixPath);
@@ -140,9 +144,9 @@ function lowerMount(mount: MountNode, input: number, output: number): MountField
 // What a command needs that says nothing but what to run; shared, so that its metadata is made once.
 const plainCaps: readonly string[] = Object.freeze([capability.execBase, capability.mountBind]);
 
-function capsOf(node: ExecNode, setsDefaultPath: boolean): readonly string[] {
-  const { mounts } = node;
+function capsOf(node: ExecNode, mounts: readonly MountNode[], setsDefaultPath: boolean): readonly string[] {
   const { container } = node.meta;
+  const { secrets, ssh, devices, proxyEnv } = node.extras;
   const caps: string[] = [];
   if (setsDefaultPath) caps.push(capability.execSetsDefaultPath);
   if (container.validExitCodes.length > 0) caps.push(capability.execValidExitCode);
@@ -150,11 +154,11 @@ function capsOf(node: ExecNode, setsDefaultPath: boolean): readonly string[] {
   if (node.constraints.linuxResources !== undefined) caps.push(capability.execLinuxResources);
   if (container.network !== 0) caps.push(capability.execNetwork);
   if (container.security !== 0) caps.push(capability.execSecurity);
-  if (node.proxyEnv !== undefined) caps.push(capability.execProxy);
-  if (node.secrets.length > 0) caps.push(capability.mountSecret);
-  if (node.secrets.some(({ env }) => env !== undefined)) caps.push(capability.execSecretEnv);
-  if (node.ssh.length > 0) caps.push(capability.mountSsh);
-  if (node.devices.length > 0) caps.push(capability.execCdi);
+  if (proxyEnv !== undefined) caps.push(capability.execProxy);
+  if (secrets.length > 0) caps.push(capability.mountSecret);
+  if (secrets.some(({ env }) => env !== undefined)) caps.push(capability.execSecretEnv);
+  if (ssh.length > 0) caps.push(capability.mountSsh);
+  if (devices.length > 0) caps.push(capability.execCdi);
   if (caps.length === 0 && mounts.length === 1 && mounts[0]?.source !== undefined) return plainCaps;
   caps.push(capability.execBase, ...mounts.flatMap(capsOfMount));
   return caps;

@@ -105,7 +105,7 @@ class Marshaller {
     while (pending.length > 0) {
       const top = pending.length - 1;
       const vertex = pending[top] as Vertex;
-      if (opened[top] === true || this.#done.has(vertex)) {
+      if (opened[top] === true) {
         pending.length = top;
         opened.length = top;
         if (!this.#done.has(vertex)) this.#add(vertex);
@@ -145,10 +145,7 @@ class Marshaller {
   readonly #resolve = (output: Output): InputFields => {
     const op = this.#done.get(output.vertex);
     if (op === undefined) throw new TypeError("an input is used before it is encoded");
-    const index =
-      output.vertex.kind === "exec" && output.mount !== undefined
-        ? outputIndex(output.vertex, output.mount)
-        : output.index;
+    const index = output.vertex.kind === "exec" ? outputIndex(output.vertex, output.mount) : output.index;
     return { digest: op.digest, index };
   };
 
@@ -172,6 +169,7 @@ class Marshaller {
     this.#done.set(vertex, op);
     if (locations.length > 0) this.#sources.add(op.digest, locations);
     const known = this.#metadata.get(op.digest);
+    if (known === metadata) return;
     this.#metadata.set(op.digest, known === undefined ? metadata : mergeMetadata(known, metadata));
     if (known === undefined) this.#ops.push(op);
   }

@@ -12,19 +12,20 @@ export interface TextsField {
  *
  * Arguments and environment are most of what a command says. Laid out by hand they take a third of the time that
  * three writer operations for every string take, and leave no garbage.
+ *
+ * The result is overwritten by the next call: copy it before. A piece of its own would take its room from the slabs
+ * that encoded ops keep alive, and so double what a graph holds.
  */
 export function packTexts(fields: readonly TextsField[], tail: Uint8Array): Uint8Array {
-  let size = 0;
+  let size = tail.length;
   for (const { values } of fields) for (const value of values) size += value.length * 3 + 6;
   if (size > scratch.length) scratch = Buffer.allocUnsafeSlow(size * 2);
   let position = 0;
   for (const { number, values } of fields) {
     for (const value of values) position = putText(number * 8 + 2, value, position);
   }
-  const packed = Buffer.allocUnsafe(position + tail.length);
-  packed.set(scratch.subarray(0, position));
-  packed.set(tail, position);
-  return packed;
+  scratch.set(tail, position);
+  return scratch.subarray(0, position + tail.length);
 }
 
 const shortText = 64;

@@ -56,6 +56,5 @@ export function createPassthrough(
     index,
     mount: undefined,
     platform: undefined,
-    unusable: undefined,
   }));
 }

@@ -2,7 +2,7 @@ import { normalizePlatform, type Platform } from "../oci/platform.js";
 import { wrongArgument } from "./check-argument.js";
 import { EnvList } from "./env-list.js";
 import type { GrowingList } from "./growing-list.js";
-import type { Output } from "./vertex.js";
+import { type Output, whyUnusable } from "./vertex.js";
 
 /** A name that a command finds in its `/etc/hosts`. */
 export interface ExtraHost {
@@ -119,10 +119,11 @@ export function propsOf(call: string, name: string, value: unknown): StateProps 
 
 /** The output, unless nothing may be built on it. Throws `ERR_KILN_INVALID_ARGUMENT`. */
 export function usableOutput(call: string, name: string, output: Output | undefined): Output | undefined {
-  if (output?.unusable === undefined) return output;
+  const why = output === undefined ? undefined : whyUnusable(output);
+  if (why === undefined) return output;
   throw wrongArgument(
     call,
-    `${name} cannot be used: ${output.unusable}`,
+    `${name} cannot be used: ${why}`,
     "Mount it writable, without tmpfs, cache and forceNoOutput, to keep what the command writes there.",
   );
 }

@@ -8,7 +8,7 @@ import {
   resolveConstraints,
   resolvePlatform,
 } from "./constraints.js";
-import { createExec, mountOutput } from "./exec-node.js";
+import { createExec, rootOutput } from "./exec-node.js";
 import type { NetworkMode, RunOptions, SecurityMode } from "./exec-options.js";
 import { ExecState } from "./exec-state.js";
 import { FileAction } from "./file-action.js";
@@ -74,9 +74,7 @@ export class State implements HasStateProps {
       },
       options,
     );
-    const [root] = vertex.mounts;
-    const result = root === undefined ? undefined : mountOutput(vertex, root);
-    return new ExecState(vertex, new State(withOutput(meta, result)), createState);
+    return new ExecState(vertex, new State(withOutput(meta, rootOutput(vertex))), createState);
   }
 
   /** Carries out file operations on this state. */

@@ -32,15 +32,22 @@ export interface Output {
   readonly vertex: Vertex;
   /** Which result; of an exec it follows from `mount` when the graph is encoded. */
   readonly index: number;
-  /** The exec's mount that this is the result of. */
+  /** The exec's mount that this is the result of; `undefined` = its root. */
   readonly mount: MountNode | undefined;
   /** The platform that the vertex was given explicitly; states of this output take it over. */
   readonly platform: Platform | undefined;
-  /** Set where nothing may be built on this output: why not. */
-  readonly unusable: string | undefined;
 }
 
 /** The only result of a vertex. */
 export function singleOutput(vertex: Vertex, platform?: Platform): Output {
-  return { vertex, index: 0, mount: undefined, platform, unusable: undefined };
+  return { vertex, index: 0, mount: undefined, platform };
+}
+
+/** Why nothing may be built on an output; `undefined` if it may. */
+export function whyUnusable({ mount }: Output): string | undefined {
+  if (mount === undefined) return undefined;
+  const { tmpfs, cache, noOutput } = mount.how;
+  if (tmpfs !== undefined) return `the tmpfs mount at ${mount.target} leaves nothing behind`;
+  if (cache !== undefined) return `the cache mount at ${mount.target} is not part of the result`;
+  return noOutput ? `the mount at ${mount.target} was told to have no output` : undefined;
 }

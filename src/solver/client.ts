@@ -13,6 +13,14 @@ import type { CredentialsProvider } from "../session/auth.js";
 import { dockerCredentials } from "../session/docker-auth.js";
 import type { LocalTree } from "../session/file-sync.js";
 import type { SecretSource } from "../session/secrets.js";
+import {
+  type DiskUsage,
+  type DiskUsageOptions,
+  diskUsage,
+  type PruneOptions,
+  type PruneResult,
+  prune,
+} from "./cache-control.js";
 import { learnDaemonFacts } from "./capabilities.js";
 import { EventHub } from "./event-hub.js";
 import type { Output } from "./outputs.js";
@@ -163,6 +171,21 @@ export class Client implements AsyncDisposable {
       (event) => hub.push(event),
     );
     return { ref, outputs: records, exporterResponse: answer.exporterResponse };
+  }
+
+  /**
+   * The records of the daemon's build cache.
+   *
+   * Rejects with `ERR_KILN_UNKNOWN_OPTION`, `ERR_KILN_INVALID_ARGUMENT`, `ERR_KILN_UNSUPPORTED`, `RpcError`, or the
+   * signal's reason.
+   */
+  diskUsage(options: DiskUsageOptions = {}): Promise<DiskUsage> {
+    return diskUsage({ connection: this.#connection, facts: (how) => this.facts(how) }, options);
+  }
+
+  /** Removes records of the daemon's build cache that no build uses. Rejects as {@link Client.diskUsage} does. */
+  prune(options: PruneOptions = {}): Promise<PruneResult> {
+    return prune({ connection: this.#connection, facts: (how) => this.facts(how) }, options);
   }
 
   /** Ends the connection and every call on it. */

@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -170,13 +170,28 @@ test("narrowing by nothing gives the same tree", () => {
   expect(tree.narrow({ include: [], exclude: [], followPaths: [] })).toBe(tree);
 });
 
-test.runIf(process.getuid?.() !== 0)(
-  "a directory that may not be read is an error unless it is skipped",
-  async () => {
-    const root = temporaryTree({ "shut/a": "", b: "" });
-    chmodSync(join(root, "shut"), 0o000);
+test("a directory that may not be read is an error unless it is skipped", async () => {
+  const root = temporaryTree({ "shut/a": "", b: "" });
+  chmodSync(join(root, "shut"), 0o000);
+  await withoutRoot(root, async () => {
     await expect(paths(openTree({ root }))).rejects.toMatchObject({ code: "ERR_KILN_FILE_UNREADABLE" });
     expect(await paths(openTree({ root, exclude: ["shut", "!**/x"] }))).toEqual(["b"]);
-    chmodSync(join(root, "shut"), 0o755);
-  },
-);
+  });
+  chmodSync(join(root, "shut"), 0o755);
+});
+
+/** Runs `work` as a user who is not root and owns `directory`: root may read everything. */
+async function withoutRoot(directory: string, work: () => Promise<void>): Promise<void> {
+  if (process.geteuid?.() !== 0) {
+    await work();
+    return;
+  }
+  const nobody = 65_534;
+  chownSync(directory, nobody, nobody);
+  process.seteuid?.(nobody);
+  try {
+    await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}

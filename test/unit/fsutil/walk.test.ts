@@ -17,6 +17,7 @@ import type { FileStat } from "../../../src/fsutil/file-stat.js";
 import { readSortedDirectory } from "../../../src/fsutil/sorted-directory.js";
 import { openTree, singleFileTree } from "../../../src/fsutil/tree.js";
 import { listing, paths } from "./listing.js";
+import { skipUnless } from "./skip-unless.js";
 import { temporaryDirectory, temporaryTree } from "./temporary-tree.js";
 
 const isRoot = process.getuid?.() === 0;
@@ -56,7 +57,8 @@ describe("what is said of a path", () => {
     expect(stat).toMatchObject({ linkname: "../no//where/./x", mode: FileMode.SYMLINK + 0o777 });
   });
 
-  test.runIf(isLinux)("a pipe is a pipe and a socket an empty file", async () => {
+  test("a pipe is a pipe and a socket an empty file", async (context) => {
+    skipUnless(context, isLinux, "needs Linux");
     const root = temporaryDirectory();
     execFileSync("mkfifo", ["-m", "600", join(root, "pipe")]);
     const server = createServer().listen(join(root, "socket"));
@@ -69,7 +71,8 @@ describe("what is said of a path", () => {
     ]);
   });
 
-  test.runIf(isLinux && isRoot)("a device has its numbers", async () => {
+  test("a device has its numbers", async (context) => {
+    skipUnless(context, isLinux && isRoot, "needs root on Linux");
     const root = temporaryDirectory();
     execFileSync("mknod", ["-m", "640", join(root, "block"), "b", "259", "70000"]);
     execFileSync("mknod", ["-m", "640", join(root, "char"), "c", "1", "3"]);
@@ -162,7 +165,8 @@ describe("hard links", () => {
     expect(await listing(tree)).toEqual(await listing(tree));
   });
 
-  test.runIf(isLinux)("of a symlink are symlinks", async () => {
+  test("of a symlink are symlinks", async (context) => {
+    skipUnless(context, isLinux, "needs Linux");
     const root = temporaryTree({ l: { symlink: "x" } });
     execFileSync("ln", ["-P", join(root, "l"), join(root, "m")]);
     expect((await listing(openTree({ root }))).map(({ linkname }) => linkname)).toEqual(["x", "x"]);
@@ -204,7 +208,8 @@ describe("names", () => {
     expect(turns).toBeGreaterThan(3);
   });
 
-  test.runIf(isLinux)("that are no UTF-8 are refused by name, or left out by a pattern", async () => {
+  test("that are no UTF-8 are refused by name, or left out by a pattern", async (context) => {
+    skipUnless(context, isLinux, "needs Linux");
     const root = temporaryTree({ "d/good": "" });
     writeFileSync(Buffer.concat([Buffer.from(`${root}/d/bad-`), Buffer.from([0xe4])]), "");
     const error = await listing(openTree({ root })).catch((reason: unknown) => reason);
@@ -216,7 +221,8 @@ describe("names", () => {
     expect(await paths(openTree({ root, exclude: ["d/bad-*"] }))).toEqual(["d/", "d/good"]);
   });
 
-  test.runIf(isLinux)("of directories that are no UTF-8 are refused as well", async () => {
+  test("of directories that are no UTF-8 are refused as well", async (context) => {
+    skipUnless(context, isLinux, "needs Linux");
     const root = temporaryDirectory();
     mkdirSync(Buffer.concat([Buffer.from(`${root}/bad-`), Buffer.from([0xff])]));
     await expect(listing(openTree({ root }))).rejects.toMatchObject({ code: "ERR_KILN_FILE_UNREADABLE" });
@@ -225,7 +231,8 @@ describe("names", () => {
     });
   });
 
-  test.runIf(isLinux)("in symlink targets must be UTF-8 too", async () => {
+  test("in symlink targets must be UTF-8 too", async (context) => {
+    skipUnless(context, isLinux, "needs Linux");
     const root = temporaryDirectory();
     symlinkSync(Buffer.from([0x61, 0xff]), join(root, "l"));
     await expect(listing(openTree({ root }))).rejects.toMatchObject({ code: "ERR_KILN_FILE_UNREADABLE" });

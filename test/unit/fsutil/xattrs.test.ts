@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { openTree } from "../../../src/fsutil/tree.js";
 import { findXattrProgram, parseXattrs, readXattrs, type Xattrs } from "../../../src/fsutil/xattrs.js";
 import { listing } from "./listing.js";
+import { skipUnless } from "./skip-unless.js";
 import { temporaryDirectory, temporaryTree } from "./temporary-tree.js";
 
 const canSet = (() => {
@@ -78,8 +79,9 @@ test("reading stops when it is aborted", async () => {
   await expect(reading).rejects.toBe(reason);
 });
 
-describe.runIf(canSet)("a tree on a file system with extended attributes", () => {
-  test("sends them for files and directories, whatever their names", async () => {
+describe("a tree on a file system with extended attributes", () => {
+  test("sends them for files and directories, whatever their names", async (context) => {
+    skipUnless(context, canSet, "needs getfattr and setfattr (Debian package attr)");
     const root = temporaryTree({ "d/new\nline": "", "d/back\\slash": "", "-e": "", plain: "" });
     const set = (path: string, name: string, value: string) =>
       execFileSync("setfattr", ["-n", name, "-v", value, "--", join(root, path)]);
@@ -99,7 +101,8 @@ describe.runIf(canSet)("a tree on a file system with extended attributes", () =>
     ]);
   });
 
-  test("sends none when told not to", async () => {
+  test("sends none when told not to", async (context) => {
+    skipUnless(context, canSet, "needs getfattr and setfattr (Debian package attr)");
     const root = temporaryTree({ f: "" });
     execFileSync("setfattr", ["-n", "user.one", "-v", "1", join(root, "f")]);
     const [stat] = await listing(openTree({ root, xattrs: "off" }));

@@ -14,6 +14,14 @@ import { dockerCredentials } from "../session/docker-auth.js";
 import type { LocalTree } from "../session/file-sync.js";
 import type { SecretSource } from "../session/secrets.js";
 import {
+  deleteHistory,
+  followBuild,
+  type HistoryOptions,
+  type HistoryRecord,
+  listHistory,
+  pinHistory,
+} from "./build-history.js";
+import {
   type DiskUsage,
   type DiskUsageOptions,
   diskUsage,
@@ -186,6 +194,47 @@ export class Client implements AsyncDisposable {
   /** Removes records of the daemon's build cache that no build uses. Rejects as {@link Client.diskUsage} does. */
   prune(options: PruneOptions = {}): Promise<PruneResult> {
     return prune({ connection: this.#connection, facts: (how) => this.facts(how) }, options);
+  }
+
+  /**
+   * The builds that the daemon knows of, newest first.
+   *
+   * Rejects with `ERR_KILN_UNKNOWN_OPTION`, `ERR_KILN_INVALID_ARGUMENT`, `RpcError`, or the signal's reason.
+   */
+  history(options: HistoryOptions = {}): Promise<readonly HistoryRecord[]> {
+    return listHistory(this.#connection, options);
+  }
+
+  /**
+   * Keeps a build when the daemon clears its history (`pinned` true), or lets it go again.
+   *
+   * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, `ERR_KILN_INVALID_ARGUMENT`, `RpcError`, or the signal's reason.
+   */
+  pinHistory(
+    ref: string,
+    pinned: boolean,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    return pinHistory(this.#connection, ref, pinned, options);
+  }
+
+  /** Removes a build from the daemon's history; what it made stays. Rejects as {@link Client.pinHistory} does. */
+  deleteHistory(ref: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return deleteHistory(this.#connection, ref, options);
+  }
+
+  /**
+   * The events of a build that this or another client started: attach again after a lost client, or replay a build that
+   * is over. Ends with the build; leaving the loop early leaves the build alone.
+   *
+   * Throws `ERR_KILN_BUILD_NOT_FOUND` (after the six seconds that BuildKit waits for an unknown ref),
+   * `ERR_KILN_INVALID_ARGUMENT`, `RpcError`, or the signal's reason.
+   */
+  follow(
+    ref: string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<SolveEvent, void, undefined> {
+    return followBuild(this.#connection, ref, options);
   }
 
   /** Ends the connection and every call on it. */

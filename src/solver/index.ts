@@ -19,6 +19,7 @@ export type { CredentialsProvider } from "../session/auth.js";
 export type { Credentials } from "../session/docker-auth.js";
 export { type LocalTree, openLocalTree } from "../session/file-sync.js";
 export type { SecretSource } from "../session/secrets.js";
+export type { HistoryOptions, HistoryRecord } from "./build-history.js";
 export type { DiskUsage, DiskUsageOptions, PruneOptions, PruneResult } from "./cache-control.js";
 export type { CacheFilter } from "./cache-filter.js";
 export type { CacheRecord, CacheRecordType } from "./cache-record.js";

@@ -126,7 +126,17 @@ export interface ExecParts {
 
 /** A command's node from its checked parts and the options that are about mounts, secrets and devices. */
 export function createExec(call: string, parts: ExecParts, options: RunOptions): ExecNode {
-  return { kind: "exec", ...parts, extras: resolveExtras(call, options), added: undefined };
+  const { root, args, meta, constraints } = parts;
+  // Every property by name: after a spread, an object keeps its later properties in a second piece of memory.
+  return {
+    kind: "exec",
+    args,
+    meta,
+    constraints,
+    root,
+    extras: resolveExtras(call, options),
+    added: undefined,
+  };
 }
 
 const extraKeys: readonly (keyof RunOptions)[] = [

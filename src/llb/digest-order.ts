@@ -34,7 +34,7 @@ export function digestOrder(keys: readonly string[]): readonly number[] {
 
 function sortFrom(order: number[], start: number, keys: readonly string[]): void {
   if (order.length - start < 2) return;
-  order.push(...order.splice(start).sort((a, b) => compareAt(keys, a, b)));
+  for (const index of order.splice(start).sort((a, b) => compareAt(keys, a, b))) order.push(index);
 }
 
 function compareAt(keys: readonly string[], a: number, b: number): number {

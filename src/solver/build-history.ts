@@ -5,8 +5,8 @@ import {
   type BuildHistoryRecord,
   Control,
 } from "../gen/moby/buildkit/v1/control_pb.js";
-import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
+import { wrongArgument } from "../llb/check-argument.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
 import { RpcError } from "../rpc/node-error.js";
@@ -60,10 +60,10 @@ export async function listHistory(
   const { ref, activeOnly, limit, signal } = options;
   if (ref !== undefined) checkRef(call, ref);
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
-    throw wrong(call, "limit must be a whole number, 1 or more", "Leave it out for all builds.");
+    throw wrongArgument(call, "limit must be a whole number, 1 or more", "Leave it out for all builds.");
   }
   if (activeOnly !== undefined && typeof activeOnly !== "boolean") {
-    throw wrong(call, "activeOnly must be a boolean", "Leave it out for all builds.");
+    throw wrongArgument(call, "activeOnly must be a boolean", "Leave it out for all builds.");
   }
   // The ref is compared here: asked for by ref, a build that was just deleted is an error without a status of its own.
   const request = { ActiveOnly: activeOnly === true, EarlyExit: true };
@@ -84,7 +84,8 @@ export async function listHistory(
 /**
  * Pins a build in the daemon's history, or lets it go again (`Control.UpdateBuildHistory`).
  *
- * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, `ERR_KILN_INVALID_ARGUMENT`, `RpcError`, or the signal's reason.
+ * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, `ERR_KILN_INVALID_ARGUMENT`, `ERR_KILN_UNKNOWN_OPTION`, `RpcError`, or the
+ * signal's reason.
  */
 export async function pinHistory(
   connection: Connection,
@@ -94,8 +95,9 @@ export async function pinHistory(
 ): Promise<void> {
   const call = "pinHistory()";
   checkRef(call, ref);
+  checkOptions(call, options, ["signal"]);
   if (typeof pinned !== "boolean")
-    throw wrong(call, "pinned must be a boolean", "Pass true to keep the build.");
+    throw wrongArgument(call, "pinned must be a boolean", "Pass true to keep the build.");
   await update(connection, { Ref: ref, Pinned: pinned }, options.signal);
 }
 
@@ -107,7 +109,9 @@ export async function deleteHistory(
   ref: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
-  checkRef("deleteHistory()", ref);
+  const call = "deleteHistory()";
+  checkRef(call, ref);
+  checkOptions(call, options, ["signal"]);
   await update(connection, { Ref: ref, Delete: true }, options.signal);
 }
 
@@ -115,19 +119,29 @@ export async function deleteHistory(
  * The events of a build that somebody started, this client or another: of a running one from its beginning on and then
  * as they come, of a finished one as the history has them (`Control.Status`).
  *
- * Ends with the build. Leaving the loop early leaves the build alone. Rejects with `ERR_KILN_BUILD_NOT_FOUND` for a ref
- * that the daemon does not know (BuildKit waits up to six seconds for it), with `RpcError`, or with the signal's reason.
+ * Ends with the build. Leaving the loop early leaves the build alone. Throws `ERR_KILN_INVALID_ARGUMENT` and
+ * `ERR_KILN_UNKNOWN_OPTION` at the call. The loop throws `ERR_KILN_BUILD_NOT_FOUND` for a ref that the daemon does not
+ * know (BuildKit waits up to six seconds for it), `RpcError`, or the signal's reason.
  */
-export async function* followBuild(
+export function followBuild(
   connection: Connection,
   ref: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<SolveEvent, void, undefined> {
-  checkRef("follow()", ref);
+  const call = "follow()";
+  checkRef(call, ref);
+  checkOptions(call, options, ["signal"]);
+  return followStatus(connection, ref, options.signal);
+}
+
+async function* followStatus(
+  connection: Connection,
+  ref: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<SolveEvent, void, undefined> {
   const events: SolveEvent[] = [];
   const tracker = new StatusTracker((event) => events.push(event));
   try {
-    const { signal } = options;
     for await (const response of createClient(Control, connection).status({ Ref: ref }, { signal })) {
       tracker.push(response);
       yield* events.splice(0);
@@ -197,16 +211,9 @@ function timeOf(record: HistoryRecord): number {
 
 function checkRef(call: string, ref: unknown): asserts ref is string {
   if (typeof ref === "string" && ref !== "") return;
-  throw wrong(
+  throw wrongArgument(
     call,
     "ref must be a text that is not empty",
     "Pass the ref of a solve, or of a record of history().",
   );
-}
-
-function wrong(call: string, what: string, hint: string): KilnError {
-  return new KilnError("ERR_KILN_INVALID_ARGUMENT", `${call}: ${what}`, {
-    hint,
-    location: captureCallSite(),
-  });
 }

@@ -1,7 +1,7 @@
 import { KilnError } from "../errors.js";
 import { Control } from "../gen/moby/buildkit/v1/control_pb.js";
-import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
+import { wrongArgument } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
@@ -35,13 +35,13 @@ export interface PruneOptions {
   readonly all?: boolean | undefined;
   /** Keep what was used within so many milliseconds. */
   readonly keepMs?: number | undefined;
-  /** Bytes of cache that are always kept. */
+  /** Bytes of cache that are kept in any case, also against `minFreeSpace`. */
   readonly reservedSpace?: number | undefined;
-  /** Bytes of cache that may be kept beyond `reservedSpace`. BuildKit 0.17. */
+  /** The most bytes of cache to keep. BuildKit 0.17. */
   readonly maxUsedSpace?: number | undefined;
   /** Bytes of the disk that are to be free: cache goes until they are. BuildKit 0.17. */
   readonly minFreeSpace?: number | undefined;
-  /** Called for each record as it goes. */
+  /** Called for each record as it goes. If it throws, the prune stops and rejects with that. */
   readonly onRecord?: ((record: CacheRecord) => void) | undefined;
   /** Stops the daemon's work; what is gone by then stays gone. */
   readonly signal?: AbortSignal | undefined;
@@ -54,7 +54,7 @@ export interface PruneResult {
   readonly size: number;
 }
 
-/** A connection and what is known of the daemon behind it. */
+/** A connection and what is known of the daemon behind it: a `Client`. */
 export interface CacheControlTarget {
   readonly connection: Connection;
   readonly facts: (options: { readonly signal?: AbortSignal | undefined }) => Promise<DaemonFacts>;
@@ -102,7 +102,8 @@ export async function prune(target: CacheControlTarget, options: PruneOptions = 
     "signal",
   ]);
   const { signal, onRecord, all } = options;
-  if (all !== undefined && typeof all !== "boolean") throw wrong(call, "all must be a boolean");
+  if (all !== undefined && typeof all !== "boolean")
+    throw wrongArgument(call, "all must be a boolean", "Leave it out for false.");
   const request = {
     filter: encodeCacheFilters(call, options.filter),
     all: all === true,
@@ -127,24 +128,23 @@ function total(records: readonly CacheRecord[]): number {
   return records.reduce((sum, { size }) => sum + size, 0);
 }
 
+// About 285 years: beyond it the nanoseconds of the protocol overflow.
+const longestMs = 9e12;
+
 function nanoseconds(call: string, name: string, ms: number | undefined): bigint {
   if (ms === undefined) return 0n;
-  if (!Number.isFinite(ms) || ms < 0)
-    throw wrong(call, `${name} must be a number of milliseconds, 0 or more`);
-  return BigInt(Math.round(ms * 1e6));
+  if (typeof ms === "number" && ms > 0 && ms <= longestMs) return BigInt(Math.ceil(ms * 1e6));
+  throw notPositive(call, `${name} must be a number of milliseconds above 0`);
 }
 
 function bytes(call: string, name: string, value: number | undefined): bigint {
   if (value === undefined) return 0n;
-  if (!Number.isSafeInteger(value) || value < 0) throw wrong(call, `${name} must be a whole number of bytes`);
-  return BigInt(value);
+  if (Number.isSafeInteger(value) && value > 0) return BigInt(value);
+  throw notPositive(call, `${name} must be a whole number of bytes above 0`);
 }
 
-function wrong(call: string, what: string): KilnError {
-  return new KilnError("ERR_KILN_INVALID_ARGUMENT", `${call}: ${what}`, {
-    hint: "Leave it out for the daemon's default.",
-    location: captureCallSite(),
-  });
+function notPositive(call: string, problem: string): KilnError {
+  return wrongArgument(call, problem, "Leave it out for no such limit: the daemon reads 0 as that, too.");
 }
 
 /** A daemon passes over fields that it does not know: a prune would then remove more than it was told to. */

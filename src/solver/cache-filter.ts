@@ -1,6 +1,5 @@
-import { KilnError } from "../errors.js";
-import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
+import { wrongArgument } from "../llb/check-argument.js";
 import type { CacheRecordType } from "./cache-record.js";
 
 /** Which cache records are meant: those to which every given property applies. */
@@ -45,7 +44,7 @@ const types: ReadonlySet<string> = new Set<CacheRecordType>([
  */
 export function encodeCacheFilters(call: string, filters: readonly CacheFilter[] | undefined): string[] {
   if (filters === undefined) return [];
-  if (!Array.isArray(filters)) throw wrong(call, "filter must be an array", "Pass [{ type: … }].");
+  if (!Array.isArray(filters)) throw wrongArgument(call, "filter must be an array", "Pass [{ type: … }].");
   return filters.map((filter: CacheFilter, index) => encodeOne(call, `filter[${index}]`, filter));
 }
 
@@ -53,7 +52,11 @@ function encodeOne(call: string, where: string, filter: CacheFilter): string {
   checkOptions(`${call}, ${where}`, filter, keys);
   const { id, type, description, parent, inUse, mutable, shared } = filter;
   if (type !== undefined && !types.has(type)) {
-    throw wrong(call, `${where}.type is ${JSON.stringify(type)}`, `Use one of: ${[...types].join(", ")}.`);
+    throw wrongArgument(
+      call,
+      `${where}.type is ${JSON.stringify(type)}`,
+      `Use one of: ${[...types].join(", ")}.`,
+    );
   }
   const selectors: string[] = [];
   for (const [field, operator, value] of [
@@ -64,17 +67,21 @@ function encodeOne(call: string, where: string, filter: CacheFilter): string {
   ] as const) {
     if (value === undefined) continue;
     if (typeof value !== "string" || value === "") {
-      throw wrong(call, `${where}: ${field} must be a text that is not empty`, "Leave it out to allow any.");
+      throw wrongArgument(
+        call,
+        `${where}: ${field} must be a text that is not empty`,
+        "Leave it out to allow any.",
+      );
     }
     selectors.push(`${field}${operator}${quote(operator === "~=" ? escapePattern(value) : value)}`);
   }
   for (const [name, value] of Object.entries({ inUse, mutable, shared })) {
     if (value !== undefined && typeof value !== "boolean") {
-      throw wrong(call, `${where}.${name} must be a boolean`, "Leave it out to allow either.");
+      throw wrongArgument(call, `${where}.${name} must be a boolean`, "Leave it out to allow either.");
     }
   }
   if ((inUse as boolean | undefined) === false) {
-    throw wrong(
+    throw wrongArgument(
       call,
       `${where}.inUse cannot be false: BuildKit's filters have no negation`,
       "Leave it out: prune() never removes what is in use, and diskUsage() tells inUse for every record.",
@@ -84,7 +91,7 @@ function encodeOne(call: string, where: string, filter: CacheFilter): string {
   if (mutable !== undefined) selectors.push(mutable ? "mutable" : "immutable");
   if (shared !== undefined) selectors.push(shared ? "shared" : "private");
   if (selectors.length === 0) {
-    throw wrong(
+    throw wrongArgument(
       call,
       `${where} names no property and would mean every record`,
       `Name one of: ${keys.join(", ")}.`,
@@ -100,11 +107,4 @@ function quote(value: string): string {
 
 function escapePattern(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
-}
-
-function wrong(call: string, what: string, hint: string): KilnError {
-  return new KilnError("ERR_KILN_INVALID_ARGUMENT", `${call}: ${what}`, {
-    hint,
-    location: captureCallSite(),
-  });
 }

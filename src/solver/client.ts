@@ -188,12 +188,12 @@ export class Client implements AsyncDisposable {
    * signal's reason.
    */
   diskUsage(options: DiskUsageOptions = {}): Promise<DiskUsage> {
-    return diskUsage({ connection: this.#connection, facts: (how) => this.facts(how) }, options);
+    return diskUsage(this, options);
   }
 
   /** Removes records of the daemon's build cache that no build uses. Rejects as {@link Client.diskUsage} does. */
   prune(options: PruneOptions = {}): Promise<PruneResult> {
-    return prune({ connection: this.#connection, facts: (how) => this.facts(how) }, options);
+    return prune(this, options);
   }
 
   /**

@@ -99,7 +99,14 @@ describeEachEngine("the daemon's build history", ({ name, address }) => {
   it("does not know what was never built", async () => {
     const following = client.follow("no-such-build").next();
     await expect(following).rejects.toMatchObject({ code: "ERR_KILN_BUILD_NOT_FOUND" });
-    await expect(client.follow("").next()).rejects.toMatchObject({ code: "ERR_KILN_INVALID_ARGUMENT" });
+    expect(() => client.follow("")).toThrow(expect.objectContaining({ code: "ERR_KILN_INVALID_ARGUMENT" }));
+    const misspelt = { Signal: undefined } as object;
+    expect(() => client.follow("ref", misspelt)).toThrow(
+      expect.objectContaining({ code: "ERR_KILN_UNKNOWN_OPTION" }),
+    );
+    await expect(client.pinHistory("ref", true, misspelt)).rejects.toMatchObject({
+      code: "ERR_KILN_UNKNOWN_OPTION",
+    });
     await expect(client.history({ limit: 0 })).rejects.toMatchObject({ code: "ERR_KILN_INVALID_ARGUMENT" });
     const reason = new Error("enough");
     await expect(client.history({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

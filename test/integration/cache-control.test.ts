@@ -101,6 +101,16 @@ describeEachEngine("the daemon's build cache", ({ name, address }) => {
     }
   });
 
+  it("is not pruned by a limit of 0, which the daemon reads as none", async () => {
+    const refused = { code: "ERR_KILN_INVALID_ARGUMENT", location: { file: import.meta.filename } };
+    for (const name of ["keepMs", "reservedSpace", "maxUsedSpace", "minFreeSpace"]) {
+      await expect(client.prune({ filter: [{ id: "no-such-record" }], [name]: 0 })).rejects.toMatchObject(
+        refused,
+      );
+    }
+    await expect(client.diskUsage({ usedWithinMs: 0 })).rejects.toMatchObject(refused);
+  });
+
   it("is not asked once the signal is aborted", async () => {
     const reason = new Error("enough");
     const signal = AbortSignal.abort(reason);

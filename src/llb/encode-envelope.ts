@@ -3,6 +3,7 @@ import { digestOrder } from "./digest-order.js";
 import { encodeMetadata, encodeSourceMaps } from "./encode-definition.js";
 import type { EncodedOp } from "./encoded-op.js";
 import type { OpMetadataFields, SourceMapFields } from "./op-fields.js";
+import { headLength, StoredOp, writeHead } from "./op-store.js";
 import { createWriter } from "./wire-writer.js";
 
 /**
@@ -18,38 +19,62 @@ export function encodeEnvelope(
 ): Uint8Array {
   const digests = [...metadata.keys()];
   const values = entryValues(metadata);
-  const order = digestOrder(digests);
   const rest = source === undefined ? noBytes : sourceField(source);
-  let size = rest.length;
-  for (const { bytes } of ops) size += fieldLength(bytes.length);
+  let opsEnd = 0;
+  for (const op of ops) opsEnd += lengthOf(op);
+  const lengths = new Uint32Array(digests.length);
   for (let index = 0; index < digests.length; index += 1) {
-    size += fieldLength(
-      fieldLength(Buffer.byteLength(digests[index] as string)) + (values[index] as Uint8Array).length,
-    );
+    lengths[index] = entryLength(digests[index] as string, values[index] as Uint8Array);
+  }
+  const places = new Float64Array(digests.length);
+  let end = opsEnd;
+  for (const index of digestOrder(digests)) {
+    places[index] = end;
+    end += fieldLength(lengths[index] as number);
   }
 
-  const target = Buffer.allocUnsafe(size);
-  let position = 0;
-  for (const { bytes } of ops) {
-    position = writeHead(target, position, 10, bytes.length);
-    target.set(bytes, position);
-    position += bytes.length;
-  }
-  for (const index of order) {
+  const target = Buffer.allocUnsafe(end + rest.length);
+  writeOps(ops, target);
+  // In the order in which they lie in memory, each to its place: reading them in the order of the result would wait
+  // for memory at every entry of a long graph.
+  for (let index = 0; index < digests.length; index += 1) {
     const digest = digests[index] as string;
     const value = values[index] as Uint8Array;
-    const keyLength = Buffer.byteLength(digest);
-    position = writeHead(target, position, 18, fieldLength(keyLength) + value.length);
-    position = writeHead(target, position, 10, keyLength);
-    position += target.write(digest, position);
-    target.set(value, position);
-    position += value.length;
+    let place = writeHead(target, places[index] as number, 18, lengths[index] as number);
+    place = writeHead(target, place, 10, Buffer.byteLength(digest));
+    place += target.write(digest, place);
+    target.set(value, place);
   }
-  target.set(rest, position);
+  target.set(rest, end);
   return target;
 }
 
 const noBytes: Uint8Array = new Uint8Array();
+
+function lengthOf(op: EncodedOp): number {
+  return op instanceof StoredOp ? op.fieldLength : fieldLength(op.bytes.length);
+}
+
+/** Writes the ops from the start of `target`, those that lie together in one go. */
+function writeOps(ops: readonly EncodedOp[], target: Buffer): void {
+  let position = 0;
+  for (let index = 0; index < ops.length; index += 1) {
+    const op = ops[index] as EncodedOp;
+    if (op instanceof StoredOp) {
+      let last = op;
+      for (; index + 1 < ops.length; index += 1) {
+        const next = ops[index + 1];
+        if (!(next instanceof StoredOp) || !next.follows(last)) break;
+        last = next;
+      }
+      position = op.copyThrough(last, target, position);
+    } else {
+      position = writeHead(target, position, 10, op.bytes.length);
+      target.set(op.bytes, position);
+      position += op.bytes.length;
+    }
+  }
+}
 
 /** The value fields of metadata entries. Many ops share one metadata object, which is encoded once. */
 function entryValues(metadata: ReadonlyMap<string, OpMetadataFields>): readonly Uint8Array[] {
@@ -76,18 +101,12 @@ function sourceField(source: SourceMapFields): Uint8Array {
   return createWriter().uint32(26).bytes(encodeSourceMaps(source, sortedKeys)).finish();
 }
 
-/** Length of a field of bytes: tag, length, content. */
-function fieldLength(content: number): number {
-  let length = content + 2;
-  for (let rest = content; rest > 127; rest = Math.floor(rest / 128)) length += 1;
-  return length;
+/** Length of a metadata entry from its key and its encoded value field. */
+function entryLength(digest: string, value: Uint8Array): number {
+  return fieldLength(Buffer.byteLength(digest)) + value.length;
 }
 
-function writeHead(target: Buffer, start: number, tag: number, length: number): number {
-  let position = start;
-  target[position++] = tag;
-  let rest = length;
-  for (; rest > 127; rest = Math.floor(rest / 128)) target[position++] = (rest % 128) | 128;
-  target[position++] = rest;
-  return position;
+/** Length of a field of bytes: tag, length, content. */
+function fieldLength(content: number): number {
+  return headLength(content) + content;
 }

@@ -12,6 +12,12 @@ import { createWriter, putInt64, type WireWriter, writeInt64, writeText, writeTe
  */
 export function encodeOp(op: OpFields): Uint8Array {
   const writer = createWriter();
+  writeOp(writer, op);
+  return writer.finish();
+}
+
+/** Writes the fields of `pb.Op`, see {@link encodeOp}. */
+export function writeOp(writer: WireWriter, op: OpFields): void {
   for (const input of op.inputs ?? []) {
     writer.uint32(10).fork();
     writeText(writer, 1, input.digest);
@@ -25,7 +31,6 @@ export function encodeOp(op: OpFields): Uint8Array {
     writer.ldelim();
   }
   encodeKind(writer, op);
-  return writer.finish();
 }
 
 function encodeKind(writer: WireWriter, op: OpFields): void {

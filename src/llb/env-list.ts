@@ -1,31 +1,36 @@
-// Beyond this many at once a map is faster than searching the list for each.
-const fewAdditions = 8;
-const keptEvery = 4;
+import type { PairText } from "./op-fields.js";
+
+// Every so many additions the whole list is kept for good: what lies between is quickly made again from it.
+const keptEvery = 64;
 
 /**
  * Environment variables of a state: an immutable list that grows at its end.
  *
  * Setting a variable again moves it to the end, the order in which Go's client sends them. Adding costs constant
- * time; the whole is computed once, starting at the nearest ancestor that was computed before, so that neither a
- * long chain of additions nor a long chain of commands costs more than it writes. Nothing recurses.
+ * time. The whole is computed from the nearest ancestor that has it and handed on from list to list along a chain, so
+ * that neither a long chain of additions nor a long chain of commands costs or keeps more than it writes. Nothing
+ * recurses.
  */
-export class EnvList {
+export class EnvList implements PairText {
   /** A list without variables. */
-  static readonly empty: EnvList = new EnvList(undefined, "", undefined);
+  static readonly empty: EnvList = new EnvList(undefined, "", "");
 
+  /** The variable that this list adds to the one before it. */
+  readonly key: string;
+  /** The variable's value. */
+  readonly value: string;
   readonly #parent: EnvList | undefined;
-  readonly #key: string;
-  readonly #value: string | undefined;
-  readonly #line: string;
+  /** How many lists since the last one that keeps its members for good. */
+  readonly #age: number;
   // The additions that are in force, in their order: one array of references a list, whatever the values weigh.
-  #members: readonly EnvList[] | undefined;
+  #members: EnvList[] | undefined;
 
-  private constructor(parent: EnvList | undefined, key: string, value: string | undefined) {
+  private constructor(parent: EnvList | undefined, key: string, value: string) {
     this.#parent = parent;
-    this.#key = key;
-    this.#value = value;
-    this.#line = value === undefined ? "" : `${key}=${value}`;
-    if (parent === undefined) this.#members = [];
+    this.key = key;
+    this.value = value;
+    this.#age = parent === undefined ? 0 : (parent.#age + 1) % keptEvery;
+    this.#members = parent === undefined ? [] : undefined;
   }
 
   /** This list with one variable set, at the end. */
@@ -35,60 +40,51 @@ export class EnvList {
 
   /** This list without one variable. */
   delete(key: string): EnvList {
-    return new EnvList(this, key, undefined);
+    const list = new EnvList(undefined, "", "");
+    list.#members = this.#all().filter((member) => member.key !== key);
+    return list;
   }
 
   /** The value of a variable. */
   get(key: string): string | undefined {
-    const member = this.#all().find((one) => one.#key === key);
-    return member === undefined ? undefined : member.#value;
+    return this.#all().find((member) => member.key === key)?.value;
   }
 
   /** All variables as key and value in sending order. */
   entries(): readonly (readonly [key: string, value: string])[] {
-    return this.#all().map((member) => [member.#key, member.#value ?? ""]);
+    return this.#all().map(({ key, value }) => [key, value]);
   }
 
-  /** All variables as `KEY=value` in sending order. */
-  lines(): readonly string[] {
-    return this.#all().map((member) => member.#line);
+  /** All variables in sending order. Valid until the next use of a list: copy it to keep it. */
+  members(): readonly PairText[] {
+    return this.#all();
   }
 
   #all(): readonly EnvList[] {
     if (this.#members !== undefined) return this.#members;
     const added: EnvList[] = [];
-    let known: readonly EnvList[] = [];
-    for (let node: EnvList | undefined = this; node !== undefined; node = node.#parent) {
-      if (node.#members !== undefined) {
-        known = node.#members;
-        break;
-      }
-      added.push(node);
+    let start: EnvList = this;
+    while (start.#members === undefined && start.#parent !== undefined) {
+      added.push(start);
+      start = start.#parent;
     }
-    const members =
-      added.length <= fewAdditions ? this.#extendByFew(known, added) : this.#extend(known, added);
-    // Kept only now and then: what lies between is quickly made again, and long chains stay small.
-    if (added.length >= keptEvery) this.#members = members;
-    return members;
-  }
-
-  #extendByFew(known: readonly EnvList[], added: readonly EnvList[]): readonly EnvList[] {
-    const members = known.slice();
+    const members = start.#hand();
     for (let index = added.length - 1; index >= 0; index -= 1) {
       const node = added[index] as EnvList;
-      const before = members.findIndex((member) => member.#key === node.#key);
+      const before = members.findIndex((member) => member.key === node.key);
       if (before >= 0) members.splice(before, 1);
-      if (node.#value !== undefined) members.push(node);
+      members.push(node);
+      if (node.#age === 0) node.#members = members.slice();
     }
+    this.#members ??= members;
     return members;
   }
 
-  #extend(known: readonly EnvList[], added: readonly EnvList[]): readonly EnvList[] {
-    const members = new Map(known.map((member) => [member.#key, member]));
-    for (const node of [...added].reverse()) {
-      members.delete(node.#key);
-      if (node.#value !== undefined) members.set(node.#key, node);
-    }
-    return [...members.values()];
+  /** The members for another list to change: a copy, or what is kept here no longer. */
+  #hand(): EnvList[] {
+    const members = this.#members ?? [];
+    if (this.#age === 0) return members.slice();
+    this.#members = undefined;
+    return members;
   }
 }

@@ -1,4 +1,5 @@
 import { checkOptions } from "../internal/check-options.js";
+import type { Platform } from "../oci/platform.js";
 import {
   checkBigInteger,
   checkChoice,
@@ -9,8 +10,9 @@ import {
   wrongArgument,
 } from "./check-argument.js";
 import type { Constraints } from "./constraints.js";
+import type { EnvList } from "./env-list.js";
 import type { MountOptions, ProxyEnv, RunDevice, RunOptions, RunSecret, RunSsh } from "./exec-options.js";
-import { inputOf, type StateMeta } from "./state-props.js";
+import { type ContainerMeta, inputOf, type StateMeta } from "./state-props.js";
 import type { Output } from "./vertex.js";
 
 /** A secret of a command, all defaults filled in. */
@@ -65,27 +67,65 @@ export interface ExecExtras {
   readonly proxyEnv: ProxyEnv | undefined;
 }
 
-/** A command before it is encoded. */
-export interface ExecNode {
-  readonly kind: "exec";
+/**
+ * A command before it is encoded, which is also the output of its root.
+ *
+ * Long chains keep one of these a step, and what they keep decides how fast they are: what follows from the rest is
+ * computed, and what most commands share is one object.
+ */
+export class ExecNode implements Output {
   readonly args: readonly string[];
-  readonly meta: StateMeta;
+  readonly env: EnvList;
+  readonly container: ContainerMeta;
   readonly constraints: Constraints;
   readonly root: Output | undefined;
-  /** One object for all commands that say nothing more, so that long chains stay small. */
-  readonly extras: ExecExtras;
-  /** What `ExecState.addMount` adds later. */
-  added: readonly MountNode[] | undefined;
+  /** One object for all commands that say nothing more; another one after `ExecState.addMount`. */
+  extras: ExecExtras;
+
+  /** For {@link createExec}. */
+  constructor({ root, args, meta, constraints }: ExecParts, extras: ExecExtras) {
+    this.args = args;
+    this.env = meta.env;
+    this.container = meta.container;
+    this.constraints = constraints;
+    this.root = root;
+    this.extras = extras;
+  }
+
+  /** Tells vertices apart. */
+  get kind(): "exec" {
+    return "exec";
+  }
+
+  /** As an output: the command itself. */
+  get vertex(): this {
+    return this;
+  }
+
+  /** As an output: follows from the mounts when the graph is encoded. */
+  get index(): 0 {
+    return 0;
+  }
+
+  /** As an output: the root. */
+  get mount(): undefined {
+    return undefined;
+  }
+
+  /** As an output: the platform that the command was given explicitly. */
+  get platform(): Platform | undefined {
+    return this.constraints.platform;
+  }
 }
 
 /** All mounts of a command but its secrets and sockets: the root first, then in the order of the calls. */
-export function mountsOf({ root, extras, added = noMounts }: ExecNode): readonly MountNode[] {
-  return [{ target: "/", source: root, how: extras.rootHow }, ...extras.mounts, ...added];
+export function mountsOf({ root, extras }: ExecNode): readonly MountNode[] {
+  return [{ target: "/", source: root, how: extras.rootHow }, ...extras.mounts];
 }
 
 /** Whether nothing but the root is mounted, secrets and sockets aside. */
-export function mountsRootOnly({ extras, added }: ExecNode): boolean {
-  return extras.mounts.length === 0 && added === undefined;
+export function mountsRootOnly({ extras }: ExecNode): boolean {
+  return extras.mounts.length === 0;
 }
 
 /** Whether a mount has a result of its own that later ops can use. */
@@ -102,7 +142,7 @@ export function mountOutput(vertex: ExecNode, mount: MountNode): Output | undefi
 /** What later ops get from the root of a command. */
 export function rootOutput(vertex: ExecNode): Output | undefined {
   if (vertex.extras.rootHow.readonly) return vertex.root;
-  return { vertex, index: 0, mount: undefined, platform: vertex.constraints.platform };
+  return vertex;
 }
 
 const noMounts: readonly never[] = Object.freeze([]);
@@ -126,17 +166,7 @@ export interface ExecParts {
 
 /** A command's node from its checked parts and the options that are about mounts, secrets and devices. */
 export function createExec(call: string, parts: ExecParts, options: RunOptions): ExecNode {
-  const { root, args, meta, constraints } = parts;
-  // Every property by name: after a spread, an object keeps its later properties in a second piece of memory.
-  return {
-    kind: "exec",
-    args,
-    meta,
-    constraints,
-    root,
-    extras: resolveExtras(call, options),
-    added: undefined,
-  };
+  return new ExecNode(parts, resolveExtras(call, options));
 }
 
 const extraKeys: readonly (keyof RunOptions)[] = [

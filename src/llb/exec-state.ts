@@ -49,7 +49,8 @@ export class ExecState {
     const { output, meta } = propsOf(call, "source", source);
     const given = output === undefined ? undefined : source;
     const mount = createMount(call, "mount", { target, source: given, options });
-    this.#vertex.added = [...(this.#vertex.added ?? []), mount];
+    const { extras } = this.#vertex;
+    this.#vertex.extras = Object.freeze({ ...extras, mounts: [...extras.mounts, mount] });
     return this.#create(withOutput(meta, mountOutput(this.#vertex, mount)));
   }
 

@@ -1,7 +1,7 @@
 import { compareBytes } from "./byte-order.js";
 import { capability } from "./capabilities.js";
 import { type ExecNode, hasOutput, type MountNode, mountsOf, mountsRootOnly } from "./exec-node.js";
-import type { ExecFields, InputFields, MountFields } from "./op-fields.js";
+import type { ExecFields, InputFields, MountFields, PairText } from "./op-fields.js";
 import type { Output } from "./vertex.js";
 
 /** Finds digest and index of an output whose vertex is encoded already. */
@@ -55,8 +55,7 @@ export function lowerExec(
   resolve: ResolveOutput,
   target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string },
 ): LoweredExec {
-  const { meta } = node;
-  const { container } = meta;
+  const { container } = node;
   const { secrets, ssh, devices, proxyEnv } = node.extras;
   const all = mountsOf(node);
   const defaultPath = target.supportedCaps?.has(capability.execSetsDefaultPath);
@@ -83,7 +82,7 @@ export function lowerExec(
     meta: {
       args: node.args,
       env: environment(node, defaultPath === false && target.os !== "windows"),
-      cwd: meta.dir,
+      cwd: container.dir,
       user: container.user,
       hostname: container.hostname,
       cgroupParent: container.cgroupParent,
@@ -110,13 +109,13 @@ function secretVariables(node: ExecNode): NonNullable<ExecFields["secretenv"]> {
   );
 }
 
-function environment(node: ExecNode, needsPath: boolean): readonly string[] {
-  let env = node.meta.env;
+function environment(node: ExecNode, needsPath: boolean): readonly PairText[] {
+  let env = node.env;
   const agent = node.extras.ssh[0];
   if (agent !== undefined && env.get("SSH_AUTH_SOCK") === undefined)
     env = env.set("SSH_AUTH_SOCK", agent.target);
   if (needsPath && env.get("PATH") === undefined) env = env.set("PATH", unixPath);
-  return env.lines();
+  return env.members();
 }
 
 function inputIndex(inputs: InputFields[], mount: MountNode, resolve: ResolveOutput): number {
@@ -145,7 +144,7 @@ function lowerMount(mount: MountNode, input: number, output: number): MountField
 const plainCaps: readonly string[] = Object.freeze([capability.execBase, capability.mountBind]);
 
 function capsOf(node: ExecNode, mounts: readonly MountNode[], setsDefaultPath: boolean): readonly string[] {
-  const { container } = node.meta;
+  const { container } = node;
   const { secrets, ssh, devices, proxyEnv } = node.extras;
   const caps: string[] = [];
   if (setsDefaultPath) caps.push(capability.execSetsDefaultPath);

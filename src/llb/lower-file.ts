@@ -45,7 +45,7 @@ export function lowerFile(node: FileNode, resolve: ResolveOutput): LoweredFile {
 
 function lowerAction(placed: PlacedStep, base: number): NonNullable<FileActionFields["action"]> {
   const { action, createdTime } = placed.step;
-  const dir = placed.base.meta.dir;
+  const dir = placed.base.meta.container.dir;
   const owner = ownerFields(placed.step.owner, base);
   const timestamp = createdTime ?? -1;
   switch (action.kind) {
@@ -112,7 +112,7 @@ function copyMode(mode: CopyOptions["mode"]): { readonly mode?: number; readonly
 function sourcePath(source: StateProps | BoundActions, src: string): string {
   const path = cleanPath(src);
   if (isAbsolutePath(path)) return path;
-  return joinPath(isBound(source) ? source.base.meta.dir : source.meta.dir, path);
+  return joinPath((isBound(source) ? source.base : source).meta.container.dir, path);
 }
 
 /** An absolute, clean path. With `keepSlash` a trailing `/` or `/.`, which means something to a copy, stays. */

@@ -10,13 +10,14 @@ import {
   resolveConstraints,
 } from "./constraints.js";
 import { Definition } from "./definition.js";
-import { encodeOp } from "./encode-op.js";
-import { type EncodedOp, nameOp } from "./encoded-op.js";
+import { writeOp } from "./encode-op.js";
+import type { EncodedOp } from "./encoded-op.js";
 import { fileInputs } from "./file-node.js";
 import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { lowerFile } from "./lower-file.js";
 import type { InputFields, OpFields, OpMetadataFields, PlatformFields } from "./op-fields.js";
 import { MetadataPool, mergeMetadata } from "./op-metadata.js";
+import { createOpWriter, storeOp } from "./op-store.js";
 import type { SourceLocation } from "./source-map.js";
 import { circularSourceMap, SourceMapCollector } from "./source-map-collector.js";
 import { type HasStateProps, propsOf, usableOutput } from "./state-props.js";
@@ -123,7 +124,7 @@ class Marshaller {
   }
 
   finish(output: Output, marshalState: (state: HasStateProps) => Definition): Definition {
-    const last = nameOp(encodeOp({ inputs: [this.#resolve(output)] }));
+    const last = encode({ inputs: [this.#resolve(output)] });
     this.#ops.push(last);
     const caps: Record<string, boolean> = { [capability.constraints]: true, [capability.platform]: true };
     for (const metadata of new Set(this.#metadata.values())) {
@@ -157,7 +158,7 @@ class Marshaller {
     const own = vertex.constraints;
     const { fields, caps } = this.#lower(vertex);
     const metadata = this.#pool.of(this.#context.base, own, caps);
-    this.#record(vertex, nameOp(encodeOp(fields)), metadata, own.locations);
+    this.#record(vertex, encode(fields), metadata, own.locations);
   }
 
   #record(
@@ -180,7 +181,7 @@ class Marshaller {
       case "source":
         return this.#lowerSource(vertex, constraints);
       case "exec": {
-        const platform = this.#platform(vertex.constraints.platform ?? vertex.meta.container.platform);
+        const platform = this.#platform(vertex.constraints.platform ?? vertex.container.platform);
         const { inputs, exec, caps } = lowerExec(vertex, this.#resolve, this.#target);
         return { fields: { inputs, platform, constraints, op: { case: "exec", value: exec } }, caps };
       }
@@ -251,6 +252,12 @@ class Marshaller {
     }
     return fields;
   }
+}
+
+function encode(fields: OpFields): EncodedOp {
+  const writer = createOpWriter();
+  writeOp(writer, fields);
+  return storeOp(writer);
 }
 
 function inputsOf(vertex: Vertex): readonly Output[] {

@@ -3,6 +3,12 @@ import type * as pb from "../gen/pb/ops_pb.js";
 /** An `int64` or `uint64` of the protocol: a number where it is exact, else a bigint. */
 export type Int64 = number | bigint;
 
+/** A text of the form `key=value`, not joined yet: long chains say the same ones again and again. */
+export interface PairText {
+  readonly key: string;
+  readonly value: string;
+}
+
 /**
  * The fields of a protobuf message as plain data: every field may be left out, integers of 64 bits may be numbers.
  *
@@ -20,7 +26,14 @@ export type Fields<T> = T extends bigint
           ? { readonly case: Case; readonly value: Fields<Value> }
           : T extends { case: undefined }
             ? { readonly case?: undefined; readonly value?: undefined }
-            : { readonly [Key in Exclude<keyof T, "$typeName" | "$unknown">]?: Fields<T[Key]> | undefined };
+            : {
+                readonly [Key in Exclude<keyof T, "$typeName" | "$unknown">]?:
+                  | (T extends pb.Meta ? (Key extends "env" ? EnvFields : Fields<T[Key]>) : Fields<T[Key]>)
+                  | undefined;
+              };
+
+/** The variables of a command: as the protocol has them, or in two parts. */
+type EnvFields = readonly (string | PairText)[];
 
 /** Fields of `pb.Op`: one vertex of the graph. */
 export type OpFields = Fields<pb.Op>;

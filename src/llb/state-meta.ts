@@ -15,7 +15,6 @@ import { type StateMeta, type Ulimit, withContainer } from "./state-props.js";
 export function setEnv(call: string, meta: StateMeta, key: string, value: string): StateMeta {
   checkKey(call, key);
   return {
-    dir: meta.dir,
     env: meta.env.set(key, checkText(call, `the value of ${key}`, value)),
     container: meta.container,
   };
@@ -39,7 +38,7 @@ function checkKey(call: string, key: string): void {
 /** Surroundings with another working directory. An absolute one is kept as it is written. */
 export function setDir(call: string, meta: StateMeta, path: string): StateMeta {
   checkText(call, "path", path);
-  return { ...meta, dir: isAbsolutePath(path) ? path : joinPath(meta.dir, path) };
+  return withContainer(meta, { dir: isAbsolutePath(path) ? path : joinPath(meta.container.dir, path) });
 }
 
 /** Surroundings with another network mode. Throws `ERR_KILN_INVALID_ARGUMENT`. */

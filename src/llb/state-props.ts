@@ -18,8 +18,9 @@ export interface Ulimit {
   readonly hard: number | bigint;
 }
 
-/** How the commands of a state run, beyond their directory and environment. */
+/** How the commands of a state run, beyond their environment. */
 export interface ContainerMeta {
+  readonly dir: string;
   readonly user: string;
   readonly hostname: string;
   /** Number of `pb.NetMode`. */
@@ -40,7 +41,6 @@ export interface ContainerMeta {
  * What mostly stays the same along a chain is an object of its own, shared by the states of the chain.
  */
 export interface StateMeta {
-  readonly dir: string;
   readonly env: EnvList;
   readonly container: ContainerMeta;
 }
@@ -60,9 +60,9 @@ export interface HasStateProps {
 }
 
 const startMeta: StateMeta = Object.freeze({
-  dir: "/",
   env: EnvList.empty,
   container: Object.freeze({
+    dir: "/",
     user: "",
     hostname: "",
     network: 0,
@@ -77,7 +77,7 @@ const startMeta: StateMeta = Object.freeze({
 
 /** Surroundings with some of what commands run in changed. */
 export function withContainer(meta: StateMeta, change: Partial<ContainerMeta>): StateMeta {
-  return { dir: meta.dir, env: meta.env, container: { ...meta.container, ...change } };
+  return { env: meta.env, container: { ...meta.container, ...change } };
 }
 
 /** Props of a fresh state of some output: working directory `/`, the output's platform if it has one. */

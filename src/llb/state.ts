@@ -140,7 +140,7 @@ export class State implements HasStateProps {
 
   /** The working directory. */
   getDir(): string {
-    return this.#props.meta.dir;
+    return this.#props.meta.container.dir;
   }
 
   /** Sets the user of commands: name or number, with `:group` behind it if wanted. */
@@ -229,7 +229,9 @@ export class State implements HasStateProps {
     const { meta } = propsOf("reset()", "other", other);
     const { output } = this.#props;
     return new State(
-      output?.platform === undefined ? { output, meta: { ...meta, dir: "/" } } : withOutput(meta, output),
+      output?.platform === undefined
+        ? { output, meta: withContainer(meta, { dir: "/" }) }
+        : withOutput(meta, output),
     );
   }
 

@@ -12,6 +12,7 @@ import {
 import type { Constraints } from "./constraints.js";
 import type { EnvList } from "./env-list.js";
 import type { MountOptions, ProxyEnv, RunDevice, RunOptions, RunSecret, RunSsh } from "./exec-options.js";
+import type { JoinedTexts } from "./op-fields.js";
 import { type ContainerMeta, inputOf, type StateMeta } from "./state-props.js";
 import type { Output } from "./vertex.js";
 
@@ -73,8 +74,9 @@ export interface ExecExtras {
  * Long chains keep one of these a step, and what they keep decides how fast they are: what follows from the rest is
  * computed, and what most commands share is one object.
  */
-export class ExecNode implements Output {
-  readonly args: readonly string[];
+export class ExecNode implements Output, JoinedTexts {
+  /** The words of the command. */
+  readonly joined: string;
   readonly env: EnvList;
   readonly container: ContainerMeta;
   readonly constraints: Constraints;
@@ -84,7 +86,7 @@ export class ExecNode implements Output {
 
   /** For {@link createExec}. */
   constructor({ root, args, meta, constraints }: ExecParts, extras: ExecExtras) {
-    this.args = args;
+    this.joined = args;
     this.env = meta.env;
     this.container = meta.container;
     this.constraints = constraints;
@@ -159,7 +161,8 @@ const noExtras: ExecExtras = Object.freeze({
 /** What the parts of a command's node are made of. */
 export interface ExecParts {
   readonly root: Output | undefined;
-  readonly args: readonly string[];
+  /** The words, joined by NUL. */
+  readonly args: string;
   readonly meta: StateMeta;
   readonly constraints: Constraints;
 }

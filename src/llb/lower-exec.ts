@@ -80,7 +80,7 @@ export function lowerExec(
   }
   const exec: ExecFields = {
     meta: {
-      args: node.args,
+      args: node,
       env: environment(node, defaultPath === false && target.os !== "windows"),
       cwd: container.dir,
       user: container.user,

@@ -9,6 +9,11 @@ export interface PairText {
   readonly value: string;
 }
 
+/** At least one text, joined by NUL, which none of them contains: one piece of memory for all words of a command. */
+export interface JoinedTexts {
+  readonly joined: string;
+}
+
 /**
  * The fields of a protobuf message as plain data: every field may be left out, integers of 64 bits may be numbers.
  *
@@ -28,12 +33,16 @@ export type Fields<T> = T extends bigint
             ? { readonly case?: undefined; readonly value?: undefined }
             : {
                 readonly [Key in Exclude<keyof T, "$typeName" | "$unknown">]?:
-                  | (T extends pb.Meta ? (Key extends "env" ? EnvFields : Fields<T[Key]>) : Fields<T[Key]>)
+                  | (T extends pb.Meta ? MetaField<Key, T[Key]> : Fields<T[Key]>)
                   | undefined;
               };
 
-/** The variables of a command: as the protocol has them, or in two parts. */
-type EnvFields = readonly (string | PairText)[];
+/** Words and variables of a command are also taken in the shapes in which they cost a long chain least. */
+type MetaField<Key, Value> = Key extends "env"
+  ? readonly (string | PairText)[]
+  : Key extends "args"
+    ? readonly string[] | JoinedTexts
+    : Fields<Value>;
 
 /** Fields of `pb.Op`: one vertex of the graph. */
 export type OpFields = Fields<pb.Op>;

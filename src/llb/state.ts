@@ -68,7 +68,7 @@ export class State implements HasStateProps {
       call,
       {
         root: usableOutput(call, "this state", output),
-        args: Object.freeze(words.map((word, index) => checkText(call, `args[${index}]`, word))),
+        args: joinWords(call, words),
         meta: applyRunOptions(call, meta, options, (current) => new State({ output, meta: current })),
         constraints: resolveConstraints(call, options),
       },
@@ -256,6 +256,12 @@ export class State implements HasStateProps {
   #withOutput(output: Output | undefined): State {
     return new State(withOutput(this.#props.meta, output));
   }
+}
+
+/** The words of a command in one text. Throws `ERR_KILN_INVALID_ARGUMENT`, also for a word that contains NUL. */
+function joinWords(call: string, words: readonly string[]): string {
+  for (let index = 0; index < words.length; index += 1) checkText(call, `args[${index}]`, words[index]);
+  return words.join("\0");
 }
 
 function createState(props: StateProps): State {

@@ -52,7 +52,7 @@ function markAll(keys: readonly string[]): Float64Array | undefined {
 }
 
 /** The first eight hexadecimal digits of a SHA-256 digest as a number; `undefined` for any other text. */
-function leadingBits(key: string): number | undefined {
+export function leadingBits(key: string): number | undefined {
   if (key.length < keyLength || !key.startsWith(prefix)) return undefined;
   let bits = 0;
   for (let index = prefix.length; index < keyLength; index += 1) {

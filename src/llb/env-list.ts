@@ -2,6 +2,10 @@ import type { PairText } from "./op-fields.js";
 
 // Every so many additions the whole list is kept for good: what lies between is quickly made again from it.
 const keptEvery = 64;
+// Longer ones are not: they are handed on only, and made anew where a chain branches.
+const keptLength = 256;
+// Beyond this many at once a map is faster than searching the list for each.
+const fewAdditions = 8;
 
 /**
  * Environment variables of a state: an immutable list that grows at its end.
@@ -68,23 +72,46 @@ export class EnvList implements PairText {
       added.push(start);
       start = start.#parent;
     }
-    const members = start.#hand();
-    for (let index = added.length - 1; index >= 0; index -= 1) {
-      const node = added[index] as EnvList;
-      const before = members.findIndex((member) => member.key === node.key);
-      if (before >= 0) members.splice(before, 1);
-      members.push(node);
-      if (node.#age === 0) node.#members = members.slice();
+    // The nearest list that may keep its members gets them too: other chains may branch off behind it.
+    const keeper = added.findIndex((list) => list.#age === 0);
+    if (keeper > 0) {
+      start = (added[keeper] as EnvList).#extend(start, added.splice(keeper));
     }
-    this.#members ??= members;
-    return members;
+    return this.#extend(start, added).#members ?? [];
+  }
+
+  #extend(start: EnvList, added: readonly EnvList[]): this {
+    const known = start.#hand();
+    this.#members = added.length > fewAdditions ? extendByMany(known, added) : extendByFew(known, added);
+    return this;
   }
 
   /** The members for another list to change: a copy, or what is kept here no longer. */
   #hand(): EnvList[] {
     const members = this.#members ?? [];
-    if (this.#age === 0) return members.slice();
+    const keeps = this.#parent === undefined || (this.#age === 0 && members.length <= keptLength);
+    if (keeps) return members.slice();
     this.#members = undefined;
     return members;
   }
+}
+
+/** Adds variables, the latest first in `added`, to the list itself. */
+function extendByFew(members: EnvList[], added: readonly EnvList[]): EnvList[] {
+  for (let index = added.length - 1; index >= 0; index -= 1) {
+    const node = added[index] as EnvList;
+    const before = members.findIndex((member) => member.key === node.key);
+    if (before >= 0) members.splice(before, 1);
+    members.push(node);
+  }
+  return members;
+}
+
+function extendByMany(known: readonly EnvList[], added: readonly EnvList[]): EnvList[] {
+  const members = new Map(known.map((member) => [member.key, member]));
+  for (const node of added.toReversed()) {
+    members.delete(node.key);
+    members.set(node.key, node);
+  }
+  return [...members.values()];
 }

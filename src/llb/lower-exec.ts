@@ -33,10 +33,8 @@ export function execInputs(node: ExecNode): readonly Output[] {
 export function outputIndex(node: ExecNode, mount: MountNode | undefined): number {
   if (mountsRootOnly(node)) return 0;
   const mounts = mountsOf(node);
-  const wanted = mount ?? mounts[0];
-  return sortMounts(mounts)
-    .filter(hasOutput)
-    .findIndex((one) => one === wanted);
+  const wanted = (mount ?? mounts[0]) as MountNode;
+  return sortMounts(mounts).filter(hasOutput).indexOf(wanted);
 }
 
 /** The order in which mounts are sent and their results are numbered: by target, byte-wise. */

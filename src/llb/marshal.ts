@@ -10,6 +10,7 @@ import {
   resolveConstraints,
 } from "./constraints.js";
 import { Definition } from "./definition.js";
+import { DigestMap } from "./digest-map.js";
 import { writeOp } from "./encode-op.js";
 import type { EncodedOp } from "./encoded-op.js";
 import { fileInputs } from "./file-node.js";
@@ -85,7 +86,7 @@ class Marshaller {
   readonly #context: MarshalContext;
   readonly #done = new Map<Vertex, EncodedOp>();
   readonly #ops: EncodedOp[] = [];
-  readonly #metadata = new Map<string, OpMetadataFields>();
+  readonly #metadata = new DigestMap<OpMetadataFields>();
   readonly #pool = new MetadataPool();
   readonly #sources = new SourceMapCollector();
   readonly #platforms = new Map<Platform, PlatformFields>();

@@ -6,7 +6,8 @@ import type { Platform } from "../oci/platform.js";
 import { formatReference, parseReference } from "../oci/reference.js";
 import type { Connection } from "../rpc/connection.js";
 import type { Session } from "../session/session.js";
-import { type Gateway, withGateway } from "../solver/gateway.js";
+import type { Gateway } from "../solver/gateway/gateway.js";
+import { withGateway } from "../solver/gateway/with-gateway.js";
 import { baseErrorFrom } from "../solver/translate-solve-error.js";
 import type { LocalInputs } from "./gather-inputs.js";
 

@@ -34,6 +34,8 @@ export interface SolveDetail {
   readonly inputIds: readonly string[];
   readonly mountIds: readonly string[];
   readonly description: Readonly<Record<string, string>>;
+  /** The op that failed, in protobuf's JSON; `undefined` if it was not sent. */
+  readonly op: unknown;
 }
 
 /** Where in the daemon the error arose. */
@@ -68,10 +70,17 @@ export type StatusDetail =
  */
 export function decodeStatusDetails(trailer: Uint8Array): readonly StatusDetail[] {
   try {
-    return fromBinary(StatusSchema, trailer).details.map((any) => decodeDetail(any.typeUrl, any.value));
+    return statusDetails(fromBinary(StatusSchema, trailer).details);
   } catch {
     return [];
   }
+}
+
+/** Decodes the details of a status, as {@link decodeStatusDetails}. */
+export function statusDetails(
+  details: readonly { readonly typeUrl: string; readonly value: Uint8Array }[],
+): readonly StatusDetail[] {
+  return details.map(({ typeUrl, value }) => decodeDetail(typeUrl, value));
 }
 
 function decodeDetail(typeUrl: string, value: Uint8Array): StatusDetail {
@@ -100,6 +109,7 @@ function decodeDetail(typeUrl: string, value: Uint8Array): StatusDetail {
         kind: "solve",
         inputIds: asList(fields["inputIDs"]).map(asText),
         mountIds: asList(fields["mountIDs"]).map(asText),
+        op: fields["op"],
         description: Object.fromEntries(
           Object.entries(asRecord(fields["description"])).map(([key, text]) => [key, asText(text)]),
         ),

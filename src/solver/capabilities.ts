@@ -8,7 +8,7 @@ import type { Connection } from "../rpc/connection.js";
 import { dockerVersion } from "../rpc/docker-http.js";
 import { createClient } from "../rpc/typed-client.js";
 import { buildkitOfDocker, knownVersion } from "./docker-versions.js";
-import { withGateway } from "./gateway.js";
+import { withGateway } from "./gateway/with-gateway.js";
 import { platformFromPb } from "./platform-pb.js";
 
 /**

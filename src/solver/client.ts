@@ -1,6 +1,7 @@
 import { homedir, hostname } from "node:os";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
+import { wrongArgument } from "../llb/check-argument.js";
 import type { Definition } from "../llb/definition.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
@@ -34,6 +35,7 @@ import { EventHub } from "./event-hub.js";
 import type { Output } from "./outputs.js";
 import { preflight } from "./preflight.js";
 import { runSessionSolve } from "./run-session-solve.js";
+import type { BuildFunction, SolveRequestOptions } from "./solve.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
 
 /** Options of {@link Client.connect}. */
@@ -82,6 +84,8 @@ export interface Solve extends AsyncIterable<SolveEvent> {
   readonly ref: string;
   readonly result: Promise<ClientSolveResult>;
 }
+
+type SolvedThing = Pick<SolveRequestOptions, "definition" | "build">;
 
 /**
  * A client of one BuildKit daemon, for LLB definitions of your own.
@@ -143,16 +147,34 @@ export class Client implements AsyncDisposable {
    * connection's error, or with the signal's reason.
    */
   solve(definition: Definition | undefined, options: ClientSolveOptions = {}): Solve {
+    return this.#start({ definition }, options);
+  }
+
+  /**
+   * Runs a build as a program: `use` solves, reads and runs what it wants on the daemon, and returns what is to be
+   * exported. What BuildKit calls a gateway client, and what frontends are written as.
+   *
+   * `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
+   * use after `use` has settled.
+   */
+  build(use: BuildFunction, options: ClientSolveOptions = {}): Solve {
+    if (typeof use !== "function") {
+      throw wrongArgument("build()", "the build is no function", "Pass async (gateway) => { … }.");
+    }
+    return this.#start({ build: use }, options);
+  }
+
+  #start(what: SolvedThing, options: ClientSolveOptions): Solve {
     const ref = randomId();
     const hub = new EventHub<SolveEvent>(solveEventHubOptions);
-    const result = this.#run(ref, definition, options, hub).finally(() => hub.end());
+    const result = this.#run(ref, what, options, hub).finally(() => hub.end());
     result.catch(() => {});
     return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
   }
 
   async #run(
     ref: string,
-    definition: Definition | undefined,
+    what: SolvedThing,
     options: ClientSolveOptions,
     hub: EventHub<SolveEvent>,
   ): Promise<ClientSolveResult> {
@@ -160,7 +182,7 @@ export class Client implements AsyncDisposable {
     const outputs = options.outputs ?? [];
     const layouts = options.layouts ?? new Map<string, string>();
     const facts = await this.facts({ signal });
-    preflight(facts, { outputs, definition, layouts: [...layouts.values()] });
+    preflight(facts, { outputs, definition: what.definition, layouts: [...layouts.values()] });
     const { answer, outputs: records } = await runSessionSolve(
       this.#connection,
       {
@@ -174,7 +196,8 @@ export class Client implements AsyncDisposable {
           credentials: this.#credentials,
           env: this.#env,
         },
-        request: () => Promise.resolve({ ref, definition, config, entitlements, sourceDateEpoch, internal }),
+        request: () =>
+          Promise.resolve({ ...what, ref, facts, config, entitlements, sourceDateEpoch, internal }),
       },
       (event) => hub.push(event),
     );

@@ -30,6 +30,28 @@ export {
   type ClientSolveResult,
   type Solve,
 } from "./client.js";
+export { Container, type ProcessOptions } from "./gateway/container.js";
+export type { ContainerGrant, ContainerMount, ContainerOptions } from "./gateway/container-request.js";
+export type { FileInfo, FileType } from "./gateway/file-info.js";
+export {
+  Gateway,
+  type GatewaySolveOptions,
+  type ReopenedCommand,
+  type ResolvedImage,
+  type ResolveImageOptions,
+  type WarnOptions,
+} from "./gateway/gateway.js";
+export { Process, type ProcessExit } from "./gateway/process.js";
+export { type AbortOptions, type ReadDirOptions, type ReadFileOptions, Ref } from "./gateway/ref.js";
+export {
+  type Attestation,
+  type AttestationSubject,
+  type GatewayResult,
+  type GatewayReturn,
+  multiPlatform,
+  type PlatformResult,
+} from "./gateway/result.js";
+export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
 export {
   type Compression,
   type DockerTarOptions,
@@ -51,4 +73,5 @@ export {
   registry,
   type TarOutput,
 } from "./outputs.js";
-export { type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
+export type { BuildFunction } from "./solve.js";
+export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";

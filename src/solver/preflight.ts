@@ -90,7 +90,8 @@ function refuseEstargz(facts: DaemonFacts, outputs: readonly Output[]): void {
   );
 }
 
-function refuseMissingCaps(facts: DaemonFacts, definition: Definition | undefined): void {
+/** Throws `ERR_KILN_UNSUPPORTED` for capabilities that a definition names and the daemon does not list. */
+export function refuseMissingCaps(facts: DaemonFacts, definition: Definition | undefined): void {
   if (facts.llbCaps.size === 0 || definition === undefined) return;
   const caps = new Set<string>();
   for (const { caps: named } of definition.metadata.values()) {

@@ -17,6 +17,17 @@ export interface SolveErrorOptions extends KilnErrorOptions {
   readonly logTail?: readonly string[] | undefined;
   readonly command?: string | undefined;
   readonly step?: FailedStep | undefined;
+  readonly failedOp?: FailedOp | undefined;
+}
+
+/** What a gateway build can reopen of a failed op: see `Gateway.reopen`. Valid within that build. */
+export interface FailedOp {
+  /** The daemon's ids of the filesystems that the op started from. */
+  readonly inputIds: readonly string[];
+  /** The daemon's ids of the op's mounts as it left them, in the order of the op's mounts. */
+  readonly mountIds: readonly string[];
+  /** The op in protobuf's JSON. */
+  readonly op: unknown;
 }
 
 /**
@@ -37,6 +48,8 @@ export class SolveError extends KilnError {
   /** The command as the user wrote it. */
   readonly command: string | undefined;
   readonly step: FailedStep | undefined;
+  /** Known for failures within a gateway build. */
+  readonly failedOp: FailedOp | undefined;
 
   constructor(code: KilnErrorCode, message: string, options: SolveErrorOptions = {}) {
     super(code, message, options);
@@ -47,5 +60,6 @@ export class SolveError extends KilnError {
     this.logTail = options.logTail ?? [];
     this.command = options.command;
     this.step = options.step;
+    this.failedOp = options.failedOp;
   }
 }

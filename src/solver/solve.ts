@@ -3,12 +3,17 @@ import type { KilnError } from "../errors.js";
 import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/buildkit/v1/control_pb.js";
 import { randomId } from "../internal/random-id.js";
 import type { Definition } from "../llb/definition.js";
+import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import type { Session } from "../session/session.js";
 import { exporterEntries } from "./exporter-entries.js";
+import { createBridge } from "./gateway/bridge.js";
+import { driveBuild } from "./gateway/drive-build.js";
+import { Gateway } from "./gateway/gateway.js";
+import type { GatewayReturn } from "./gateway/result.js";
 import type { Output } from "./outputs.js";
 import { StatusTracker } from "./status-tracker.js";
 import { solveErrorFrom } from "./translate-solve-error.js";
@@ -23,8 +28,12 @@ const stopGraceMs = 10_000;
 export interface SolveRequestOptions {
   /** The build's id; made up when left out. Must not be that of a running build. */
   readonly ref?: string | undefined;
-  /** What to build; `undefined` = an empty (scratch) result. */
-  readonly definition: Definition | undefined;
+  /** What to build; `undefined` = an empty (scratch) result. Not read if there is a `build`. */
+  readonly definition?: Definition | undefined;
+  /** Makes the result by asking the daemon, in place of one definition. Returns what is exported. */
+  readonly build?: BuildFunction | undefined;
+  /** What the daemon can do, for checks before requests of a `build`. */
+  readonly facts?: DaemonFacts | undefined;
   readonly outputs: readonly Output[];
   readonly config: ImageConfig | undefined;
   /** Serves local trees, credentials, secrets and the outputs' targets. Stays open: it is the caller's. */
@@ -37,6 +46,9 @@ export interface SolveRequestOptions {
   /** Aborting cancels the build on the daemon; the promise settles once the daemon said that it stopped. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** A build as a program on this side: see `Client.build`. `undefined` = an empty result. */
+export type BuildFunction = (gateway: Gateway) => Promise<GatewayReturn | undefined>;
 
 /** What the daemon answered to a solve. */
 export interface SolveAnswer {
@@ -73,9 +85,13 @@ export async function runSolve(
   });
   const status = followStatus(control.status({ Ref: ref }, { signal: stopStatus.signal }), tracker);
   try {
-    const response = await control.solve(create(SolveRequestSchema, requestBody(ref, options)), {
+    const solving = control.solve(create(SolveRequestSchema, requestBody(ref, options)), {
       signal: stopSolve.signal,
     });
+    const { build } = options;
+    const response = await (build === undefined
+      ? solving
+      : runBuild(connection, solving, { ...options, build, ref, tracker, signal: stopSolve.signal }));
     await status.settled(statusIdleMs);
     return { ref, exporterResponse: response.ExporterResponse };
   } catch (error) {
@@ -90,6 +106,27 @@ export async function runSolve(
   }
 }
 
+function runBuild<R>(
+  connection: Connection,
+  solving: Promise<R>,
+  options: {
+    readonly build: BuildFunction;
+    readonly facts?: DaemonFacts | undefined;
+    readonly ref: string;
+    readonly tracker: StatusTracker;
+    readonly signal: AbortSignal;
+  },
+): Promise<R> {
+  const { build, facts, ref, tracker, signal } = options;
+  const bridge = createBridge(connection, {
+    ref,
+    signal,
+    translate: (error) => solveErrorFrom(error, tracker),
+    facts,
+  });
+  return driveBuild(solving, { bridge, signal, use: () => build(new Gateway(bridge, facts)) });
+}
+
 function requestBody(ref: string, options: SolveRequestOptions) {
   const exporters = exporterEntries(options.outputs, {
     config: options.config,
@@ -100,7 +137,7 @@ function requestBody(ref: string, options: SolveRequestOptions) {
   return {
     Ref: ref,
     // Present even for scratch: a Solve with neither definition nor frontend waits for a gateway client.
-    Definition: options.definition?.toMessage() ?? {},
+    ...(options.build === undefined ? { Definition: options.definition?.toMessage() ?? {} } : {}),
     Exporters: exporters,
     // Daemons before 0.13 read only these.
     ExporterDeprecated: first?.Type ?? "",

@@ -1,6 +1,6 @@
 import type { CallSite, KilnErrorCode } from "../errors.js";
 import { RpcError } from "../rpc/node-error.js";
-import { SolveError } from "./solve-error.js";
+import { type FailedOp, SolveError } from "./solve-error.js";
 import type { StatusTracker } from "./status-tracker.js";
 
 interface Meaning {
@@ -57,7 +57,17 @@ export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown 
     exitCode,
     logTail,
     hint: meaning?.hint ?? error.hint,
+    failedOp: detailOp(error),
   });
+}
+
+function detailOp(error: RpcError): FailedOp | undefined {
+  for (const detail of error.details) {
+    if (detail.kind !== "solve") continue;
+    const { inputIds, mountIds, op } = detail;
+    return { inputIds, mountIds, op };
+  }
+  return undefined;
 }
 
 function detailVertex(error: RpcError): string | undefined {

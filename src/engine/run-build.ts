@@ -64,6 +64,7 @@ export async function runBuild(
           trees: inputs.trees,
           layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
           credentials: client.credentials,
+          tokens: client.tokens,
           env,
         },
         async request(session) {

@@ -58,7 +58,12 @@ export async function runLayout(
         outputs: [],
         signal,
         sharedKey: hostname(),
-        resources: { layouts: new Map([[store, layout.dir]]), credentials: client.credentials, env: {} },
+        resources: {
+          layouts: new Map([[store, layout.dir]]),
+          credentials: client.credentials,
+          tokens: client.tokens,
+          env: {},
+        },
         request: () => Promise.resolve({ definition, config: undefined, internal: true }),
       },
       emit,

@@ -8,6 +8,8 @@ import { KilnError } from "../errors.js";
 export interface Credentials {
   readonly username: string;
   readonly secret: string;
+  /** A bearer token that the registry takes as it is, in place of the other two. */
+  readonly registryToken?: string | undefined;
 }
 
 /** Where {@link dockerCredentials} looks. */
@@ -29,6 +31,7 @@ const authEntry = v.object({
   username: v.optional(v.string()),
   password: v.optional(v.string()),
   identitytoken: v.optional(v.string()),
+  registrytoken: v.optional(v.string()),
 });
 
 const configSchema = v.object({
@@ -49,7 +52,7 @@ export async function dockerCredentials(
   host: string,
   options: DockerAuthOptions,
 ): Promise<Credentials | undefined> {
-  const file = join(options.env["DOCKER_CONFIG"] || join(options.home, ".docker"), "config.json");
+  const file = join(dockerConfigDir(options.env, options.home), "config.json");
   const config = await readConfig(file);
   if (config === undefined) return undefined;
   const keys = hubHosts.has(host) ? [hubKey, host, "docker.io", "index.docker.io"] : [host];
@@ -67,6 +70,11 @@ export async function dockerCredentials(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Where Docker keeps its config: `$DOCKER_CONFIG`, or `.docker` in the home directory. */
+export function dockerConfigDir(env: DockerAuthOptions["env"], home: string): string {
+  return env["DOCKER_CONFIG"] || join(home, ".docker");
 }
 
 async function readConfig(file: string): Promise<v.InferOutput<typeof configSchema> | undefined> {
@@ -90,6 +98,9 @@ async function readConfig(file: string): Promise<v.InferOutput<typeof configSche
 }
 
 function entryCredentials(entry: v.InferOutput<typeof authEntry>): Credentials | undefined {
+  if (entry.registrytoken !== undefined && entry.registrytoken !== "") {
+    return { username: "", secret: "", registryToken: entry.registrytoken };
+  }
   if (entry.identitytoken !== undefined && entry.identitytoken !== "") {
     return { username: "", secret: entry.identitytoken };
   }

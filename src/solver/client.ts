@@ -1,4 +1,5 @@
 import { homedir, hostname } from "node:os";
+import { join } from "node:path";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { wrongArgument } from "../llb/check-argument.js";
@@ -10,10 +11,14 @@ import type { ImageConfig } from "../oci/image-config.js";
 import { formatAddress, parseAddress } from "../rpc/address.js";
 import { type Connection, openConnection } from "../rpc/connection.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
-import type { CredentialsProvider } from "../session/auth.js";
-import { dockerCredentials } from "../session/docker-auth.js";
+import type { ClientTokens, CredentialsProvider } from "../session/auth.js";
+import { dockerConfigDir, dockerCredentials } from "../session/docker-auth.js";
+import type { RegistryTls } from "../session/fetch-token.js";
 import type { LocalTree } from "../session/file-sync.js";
 import type { SecretSource } from "../session/secrets.js";
+import type { SshSource } from "../session/ssh.js";
+import { TokenSeeds } from "../session/token-seeds.js";
+import type { UploadSource } from "../session/upload.js";
 import {
   deleteHistory,
   followBuild,
@@ -46,6 +51,14 @@ export interface ClientOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Credentials for registries; default: Docker's config and its helpers. */
   readonly credentials?: CredentialsProvider | undefined;
+  /**
+   * For which registries this client fetches the tokens, in place of the daemon: `authenticated` (default) = those that
+   * it has credentials for, whose password the daemon then never sees; `always` = anonymous tokens too; `never`.
+   * `BUILDKIT_NO_CLIENT_TOKEN=1` in the environment means `never`.
+   */
+  readonly clientTokens?: "authenticated" | "always" | "never" | undefined;
+  /** Certificates for the token servers of registries, by registry host; default: what Node trusts. */
+  readonly registryTls?: Readonly<Record<string, RegistryTls>> | undefined;
 }
 
 /** What {@link Client.solve} may be told. */
@@ -60,6 +73,10 @@ export interface ClientSolveOptions {
   readonly layouts?: ReadonlyMap<string, string> | undefined;
   /** Secrets by id. */
   readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
+  /** Ssh agents and sockets by id; `default` is what steps get that name none. */
+  readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
+  /** What sources with URLs `http://buildkit-session/ID` give, by id: bytes or a stream of this machine. */
+  readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
   /** E.g. `network.host`, `security.insecure`, `device`. */
   readonly entitlements?: readonly string[] | undefined;
   readonly sourceDateEpoch?: number | undefined;
@@ -96,6 +113,7 @@ export class Client implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #credentials: CredentialsProvider;
+  readonly #tokens: ClientTokens;
   #facts: Promise<DaemonFacts> | undefined;
 
   private constructor(connection: Connection, options: ClientOptions) {
@@ -104,6 +122,17 @@ export class Client implements AsyncDisposable {
     this.#credentials =
       options.credentials ??
       ((host, signal) => dockerCredentials(host, { env: this.#env, home: homedir(), signal }));
+    const isOff = /^(?:1|t|true)$/i.test(this.#env["BUILDKIT_NO_CLIENT_TOKEN"] ?? "");
+    this.#tokens = {
+      when: isOff ? "never" : (options.clientTokens ?? "authenticated"),
+      seeds: new TokenSeeds(join(dockerConfigDir(this.#env, homedir()), ".token_seed")),
+      tls: options.registryTls,
+    };
+  }
+
+  /** Who fetches the tokens of registries. */
+  get tokens(): ClientTokens {
+    return this.#tokens;
   }
 
   /**
@@ -193,7 +222,10 @@ export class Client implements AsyncDisposable {
           trees: options.trees,
           layouts,
           secrets: options.secrets,
+          ssh: options.ssh,
+          uploads: options.uploads,
           credentials: this.#credentials,
+          tokens: this.#tokens,
           env: this.#env,
         },
         request: () =>

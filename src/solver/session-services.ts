@@ -1,6 +1,6 @@
 import { KilnError } from "../errors.js";
 import type { Attachable } from "../session/attachable.js";
-import { authService, type CredentialsProvider } from "../session/auth.js";
+import { authService, type ClientTokens, type CredentialsProvider } from "../session/auth.js";
 import { contentService } from "../session/content.js";
 import {
   type ContentStore,
@@ -11,6 +11,8 @@ import {
 import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
 import { fileSyncService, type LocalTree } from "../session/file-sync.js";
 import { type SecretSource, secretsService } from "../session/secrets.js";
+import { type SshSource, sshService } from "../session/ssh.js";
+import { type UploadSource, uploadService } from "../session/upload.js";
 import type { FileTarget, Output } from "./outputs.js";
 
 /** What a solve may ask its client for. */
@@ -20,7 +22,13 @@ export interface SessionResources {
   /** OCI layout directories by the store name that `oci-layout://` sources use. */
   readonly layouts?: ReadonlyMap<string, string> | undefined;
   readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
+  /** Ssh agents and sockets by id; `default` is what steps get that name none. */
+  readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
+  /** What `http://buildkit-session/ID` sources give, by id. */
+  readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
   readonly credentials: CredentialsProvider;
+  /** Who fetches the tokens of registries; default the daemon. */
+  readonly tokens?: ClientTokens | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -91,7 +99,9 @@ export function sessionServices(resources: SessionResources, outputs: readonly O
       fileSendService(targets, { onProblem: (_id, error) => note(error) }),
       contentService(stores),
       secretsService(resources.secrets ?? {}, { env: resources.env, onProblem: note }),
-      authService({ credentials: resources.credentials, onProblem: note }),
+      sshService(resources.ssh ?? {}, { env: resources.env, onProblem: note }),
+      uploadService(resources.uploads ?? {}, { onProblem: (_id, error) => note(error) }),
+      authService({ credentials: resources.credentials, tokens: resources.tokens, onProblem: note }),
     ],
   };
 }

@@ -1,0 +1,135 @@
+import { connect, type Socket } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { KilnError } from "../errors.js";
+import { SSH } from "../gen/moby/sshforward/v1/ssh_pb.js";
+import { type Attachable, rawService } from "./attachable.js";
+import { bytesDuplex } from "./bytes-duplex.js";
+import { filterAgent } from "./ssh-agent-filter.js";
+import { headerOf, ServiceRefusal, statusOf, unaryMethods } from "./unary-service.js";
+
+/** The agent that steps get which name none. */
+const defaultId = "default";
+
+const idHeader = "buildkit.ssh.id";
+
+/**
+ * What a step gets as its ssh agent.
+ *
+ * `agent`: a socket of an ssh agent; `true` = that of `SSH_AUTH_SOCK`. Steps can list its keys and sign with them,
+ * nothing else. `socket`: any Unix socket, passed on byte by byte.
+ */
+export type SshSource = { readonly agent: true | string } | { readonly socket: string };
+
+/** Options of {@link sshService}. */
+export interface SshOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Told why an agent could not be given. */
+  readonly onProblem?: ((error: KilnError) => void) | undefined;
+}
+
+/**
+ * Forwards ssh agents and sockets of this machine to steps.
+ *
+ * An id that is not in `sources` is refused with `unset ssh forward key`, as by BuildKit's client: a step whose agent
+ * is optional then runs without.
+ */
+export function sshService(sources: Readonly<Record<string, SshSource>>, options: SshOptions): Attachable {
+  const find = (id: string): SshSource => {
+    const key = id === "" ? defaultId : id;
+    const source = Object.hasOwn(sources, key) ? sources[key] : undefined;
+    if (source === undefined) throw new ServiceRefusal(status.NOT_FOUND, `unset ssh forward key ${key}`);
+    return source;
+  };
+  const note = (error: unknown): void => {
+    if (error instanceof KilnError) options.onProblem?.(error);
+  };
+  return rawService(SSH.typeName, [
+    ...unaryMethods(SSH, {
+      async checkAgent({ ID }) {
+        try {
+          // A step whose agent is gone would only see its connection end.
+          (await open(ID, socketPath(ID, find(ID), options.env))).destroy();
+        } catch (error) {
+          note(error);
+          throw error;
+        }
+        return {};
+      },
+    }),
+    {
+      name: SSH.method.forwardAgent.name,
+      clientStream: true,
+      serverStream: true,
+      handler: async (call: ServerDuplexStream<Buffer, Buffer>) => {
+        try {
+          const id = headerOf(call, idHeader) ?? "";
+          const source = find(id);
+          await forward(call, await open(id, socketPath(id, source, options.env)), "socket" in source);
+        } catch (error) {
+          note(error);
+          call.emit("error", statusOf(error));
+        }
+      },
+    },
+  ]);
+}
+
+async function forward(
+  call: ServerDuplexStream<Buffer, Buffer>,
+  socket: Socket,
+  raw: boolean,
+): Promise<void> {
+  const pipe = bytesDuplex(call);
+  pipe.on("error", () => {});
+  socket.on("error", () => {});
+  try {
+    if (raw) await Promise.all([pipeline(pipe, socket), pipeline(socket, pipe)]);
+    else {
+      await filterAgent(pipe, pipe, socket);
+      pipe.end();
+    }
+  } catch (error) {
+    // The step that used it has ended: nobody is left to be told.
+    if (!call.cancelled) throw error;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function socketPath(
+  id: string,
+  source: SshSource,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  if ("socket" in source) return source.socket;
+  if (source.agent !== true) return source.agent;
+  const path = env["SSH_AUTH_SOCK"];
+  if (path !== undefined && path !== "") return path;
+  throw new KilnError(
+    "ERR_KILN_SSH_AGENT",
+    `no ssh agent for "${id || defaultId}": SSH_AUTH_SOCK is not set`,
+    {
+      hint: 'Start one: eval "$(ssh-agent)" && ssh-add. Or name its socket: { agent: "/path/to/socket" }.',
+    },
+  );
+}
+
+function open(id: string, path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path, allowHalfOpen: true });
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", (error) => {
+      reject(
+        new KilnError(
+          "ERR_KILN_SSH_AGENT",
+          `the socket ${path} for "${id || defaultId}" cannot be connected to`,
+          {
+            cause: error,
+            hint: "Check that its program runs and that you may use it.",
+          },
+        ),
+      );
+    });
+  });
+}

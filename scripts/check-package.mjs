@@ -18,8 +18,11 @@ import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
-/** Bytes. Raise a budget only together with a word on what it buys. */
-const BUDGET = { packed: 400_000, unpacked: 1_500_000 };
+/**
+ * Bytes. Raise a budget only together with a word on what it buys: the last raise was for gateway builds, caches,
+ * attestations and the other parts of a complete BuildKit client.
+ */
+const BUDGET = { packed: 600_000, unpacked: 2_200_000 };
 
 /** Packages that may run a script when they are installed. None of these compiles or downloads. */
 const INSTALL_SCRIPTS = {

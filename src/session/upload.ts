@@ -9,9 +9,6 @@ import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
 /** What the daemon can fetch as `http://buildkit-session/ID`: bytes, or a stream that is opened for each fetch. */
 export type UploadSource = Uint8Array | (() => Readable | Promise<Readable>);
 
-/** The host of such URLs. BuildKit's `source/http` has it. */
-export const uploadHost = "buildkit-session";
-
 /** Serves bytes of this machine to http sources that name them, by id. */
 export function uploadService(
   sources: Readonly<Record<string, UploadSource>>,

@@ -1,5 +1,6 @@
 import { homedir, hostname } from "node:os";
 import { join } from "node:path";
+import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { wrongArgument } from "../llb/check-argument.js";
@@ -19,6 +20,7 @@ import type { SecretSource } from "../session/secrets.js";
 import type { SshSource } from "../session/ssh.js";
 import { TokenSeeds } from "../session/token-seeds.js";
 import type { UploadSource } from "../session/upload.js";
+import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
 import {
   deleteHistory,
   followBuild,
@@ -35,13 +37,16 @@ import {
   type PruneResult,
   prune,
 } from "./cache-control.js";
+import { type CacheOptions, checkCaches } from "./cache-transfer.js";
 import { learnDaemonFacts } from "./capabilities.js";
 import { EventHub } from "./event-hub.js";
 import type { Output } from "./outputs.js";
 import { preflight } from "./preflight.js";
+import { preflightVersions } from "./preflight-versions.js";
 import { runSessionSolve } from "./run-session-solve.js";
-import type { BuildFunction, SolveRequestOptions } from "./solve.js";
+import type { BuildFunction, IgnoredFailure, SolveRequestOptions } from "./solve.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
+import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
 
 /** Options of {@link Client.connect}. */
 export interface ClientOptions {
@@ -62,7 +67,7 @@ export interface ClientOptions {
 }
 
 /** What {@link Client.solve} may be told. */
-export interface ClientSolveOptions {
+export interface ClientSolveOptions extends CacheOptions {
   /** Default none: the solve fills the daemon's cache alone. */
   readonly outputs?: readonly Output[] | undefined;
   /** Config of the image for outputs that have one. It is not inherited from any base. */
@@ -79,7 +84,14 @@ export interface ClientSolveOptions {
   readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
   /** E.g. `network.host`, `security.insecure`, `device`. */
   readonly entitlements?: readonly string[] | undefined;
+  /** Seconds since 1970 to which the times of what is made are clamped. */
   readonly sourceDateEpoch?: number | undefined;
+  /** Attestations that the daemon makes of the result: provenance, bill of materials. */
+  readonly attestations?: AttestationOptions | undefined;
+  /** Rules about what the build may be made of. */
+  readonly sourcePolicy?: SourcePolicy | undefined;
+  /** Pins what exporters do by default to that of a BuildKit generation: 10, 20 or 30. Needs BuildKit 0.30. */
+  readonly compatibilityVersion?: 10 | 20 | 30 | undefined;
   /** Tells apart the daemon's copies of local trees of one name; default: this machine. */
   readonly sharedKey?: string | undefined;
   /** Keep the solve out of the daemon's build history. Default false. */
@@ -94,7 +106,18 @@ export interface ClientSolveResult {
   readonly outputs: readonly OutputRecord[];
   /** The daemon's raw answer, e.g. `containerimage.digest`. */
   readonly exporterResponse: Readonly<Record<string, string>>;
+  /**
+   * What failed although the solve succeeded: caches that could not be imported, those that could not be exported under
+   * `ignoreError`, and in a {@link Client.build} what the build function caught.
+   */
+  readonly ignoredFailures: readonly IgnoredFailure[];
 }
+
+const solveKeys: readonly string[] = [
+  ...["outputs", "config", "trees", "layouts", "secrets", "ssh", "uploads", "entitlements"],
+  ...["sourceDateEpoch", "attestations", "sourcePolicy", "compatibilityVersion", "cacheExports"],
+  ...["cacheImports", "sharedKey", "internal", "signal"],
+];
 
 /** A solve under way: iterate it for events, await `result`. The rules are those of `Build`. */
 export interface Solve extends AsyncIterable<SolveEvent> {
@@ -207,16 +230,30 @@ export class Client implements AsyncDisposable {
     options: ClientSolveOptions,
     hub: EventHub<SolveEvent>,
   ): Promise<ClientSolveResult> {
+    checkOptions("solve()", options, solveKeys);
     const { signal, config, entitlements, sourceDateEpoch, internal } = options;
+    const { attestations, sourcePolicy, compatibilityVersion, cacheExports, cacheImports } = options;
     const outputs = options.outputs ?? [];
+    checkCaches(options);
+    attestationAttrs(attestations);
+    if (compatibilityVersion !== undefined && ![10, 20, 30].includes(compatibilityVersion)) {
+      throw wrongArgument(
+        "solve()",
+        `compatibilityVersion ${String(compatibilityVersion)} is none of 10, 20 and 30`,
+        "Leave it out for the daemon's newest.",
+      );
+    }
+    if (sourcePolicy !== undefined) sourcePolicyToPb(sourcePolicy);
     const layouts = options.layouts ?? new Map<string, string>();
     const facts = await this.facts({ signal });
     preflight(facts, { outputs, definition: what.definition, layouts: [...layouts.values()] });
+    preflightVersions(facts, { outputs, attestations, compatibilityVersion, cacheExports, cacheImports });
     const { answer, outputs: records } = await runSessionSolve(
       this.#connection,
       {
         outputs,
         signal,
+        caches: { cacheExports, cacheImports },
         sharedKey: options.sharedKey ?? hostname(),
         resources: {
           trees: options.trees,
@@ -229,11 +266,16 @@ export class Client implements AsyncDisposable {
           env: this.#env,
         },
         request: () =>
-          Promise.resolve({ ...what, ref, facts, config, entitlements, sourceDateEpoch, internal }),
+          Promise.resolve({
+            ...what,
+            ...{ ref, facts, config, entitlements, sourceDateEpoch, internal },
+            ...{ attestations, sourcePolicy, compatibilityVersion },
+          }),
       },
       (event) => hub.push(event),
     );
-    return { ref, outputs: records, exporterResponse: answer.exporterResponse };
+    const { exporterResponse, ignoredFailures } = answer;
+    return { ref, outputs: records, exporterResponse, ignoredFailures };
   }
 
   /**

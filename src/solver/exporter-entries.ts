@@ -1,5 +1,6 @@
 import type { ImageConfig } from "../oci/image-config.js";
-import type { LayerOptions, Output } from "./outputs.js";
+import { annotationAttrs } from "./annotations.js";
+import type { FilesOptions, LayerOptions, Output } from "./outputs.js";
 
 /** One entry of `SolveRequest.Exporters`: its position is the exporter id that the session hears. */
 export interface ExporterEntry {
@@ -43,9 +44,15 @@ export function exporterEntries(outputs: readonly Output[], image: ExportedImage
       case "docker-tar":
         return { type: "docker", attrs: namedAttrs(output.options, image) };
       case "local":
-        return { type: "local", attrs: epochAttrs(image) };
+        return {
+          type: "local",
+          attrs: {
+            ...filesAttrs(output.options, image),
+            ...(output.options.mode === "delete" ? { mode: "delete" } : {}),
+          },
+        };
       case "tar":
-        return { type: "tar", attrs: epochAttrs(image) };
+        return { type: "tar", attrs: filesAttrs(output.options, image) };
       default:
         return output satisfies never;
     }
@@ -63,9 +70,22 @@ function imageAttrs(options: LayerOptions, image: ExportedImage): Record<string,
   if (options.compression !== undefined) attrs["compression"] = options.compression;
   if (options.compressionLevel !== undefined) attrs["compression-level"] = String(options.compressionLevel);
   if (options.forceCompression === true) attrs["force-compression"] = "true";
+  if (options.annotations !== undefined) {
+    Object.assign(attrs, annotationAttrs("annotations", options.annotations));
+  }
+  if (options.rewriteTimestamp === true) attrs["rewrite-timestamp"] = "true";
+  if (options.ociArtifact !== undefined) attrs["oci-artifact"] = String(options.ociArtifact);
+  if (options.preferNondistLayers === true) attrs["prefer-nondist-layers"] = "true";
   const needsOci = options.compression === "estargz" || options.compression === "zstd";
   const ociMediaTypes = options.ociMediaTypes ?? (needsOci ? true : undefined);
   if (ociMediaTypes !== undefined) attrs["oci-mediatypes"] = String(ociMediaTypes);
+  return attrs;
+}
+
+function filesAttrs(options: FilesOptions, image: ExportedImage): Record<string, string> {
+  const attrs = epochAttrs(image);
+  if (options.platformSplit !== undefined) attrs["platform-split"] = String(options.platformSplit);
+  if (options.attestationPrefix !== undefined) attrs["attestation-prefix"] = options.attestationPrefix;
   return attrs;
 }
 

@@ -22,10 +22,24 @@ export { type LocalTree, openLocalTree } from "../session/file-sync.js";
 export type { SecretSource } from "../session/secrets.js";
 export type { SshSource } from "../session/ssh.js";
 export type { UploadSource } from "../session/upload.js";
+export type { Annotation, Annotations } from "./annotations.js";
+export type { AttestationOptions, ProvenanceOptions, SbomOptions } from "./attestation-options.js";
 export type { HistoryOptions, HistoryRecord } from "./build-history.js";
 export type { DiskUsage, DiskUsageOptions, PruneOptions, PruneResult } from "./cache-control.js";
 export type { CacheFilter } from "./cache-filter.js";
+export type {
+  AzblobCache,
+  CacheExport,
+  CacheExportCommon,
+  CacheImport,
+  GhaCache,
+  InlineCache,
+  LocalCache,
+  RegistryCache,
+  S3Cache,
+} from "./cache-options.js";
 export type { CacheRecord, CacheRecordType } from "./cache-record.js";
+export type { CacheOptions } from "./cache-transfer.js";
 export {
   Client,
   type ClientOptions,
@@ -60,9 +74,11 @@ export {
   type DockerTarOptions,
   type DockerTarOutput,
   dockerTar,
+  type FilesOptions,
   type FileTarget,
   filesTar,
   type LayerOptions,
+  type LocalDirOptions,
   type LocalOutput,
   localDir,
   type OciLayoutOutput,
@@ -76,5 +92,6 @@ export {
   registry,
   type TarOutput,
 } from "./outputs.js";
-export type { BuildFunction } from "./solve.js";
+export type { BuildFunction, IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
+export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";

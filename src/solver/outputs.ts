@@ -2,6 +2,8 @@ import type { Writable } from "node:stream";
 import { KilnError } from "../errors.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
+import { checkChoice, checkFlag, checkText } from "../llb/check-argument.js";
+import { type Annotations, annotationAttrs } from "./annotations.js";
 
 /** How layer blobs are compressed. `estargz` is gzip with a table of contents for lazy pulling. */
 export type Compression = "gzip" | "zstd" | "estargz" | "uncompressed";
@@ -19,6 +21,31 @@ export interface LayerOptions {
    * (Docker's media types before BuildKit 0.31).
    */
   readonly ociMediaTypes?: boolean | undefined;
+  /** OCI annotations: a record for the manifests, or a list that says where each goes. */
+  readonly annotations?: Annotations | undefined;
+  /**
+   * Sets the times of files and layers later than the solve's `sourceDateEpoch` to it, so that equal builds give equal
+   * layers. Needs BuildKit 0.13. Default false.
+   */
+  readonly rewriteTimestamp?: boolean | undefined;
+  /** Keeps attestations as OCI artifacts. Needs BuildKit 0.19. Default the daemon's: true from 0.31 on. */
+  readonly ociArtifact?: boolean | undefined;
+  /** Keeps media types and URLs of layers that may not be distributed. Default false. */
+  readonly preferNondistLayers?: boolean | undefined;
+}
+
+/** Options of {@link localDir} and {@link filesTar}. */
+export interface FilesOptions {
+  /** A directory for each platform. Default: only where there are several. */
+  readonly platformSplit?: boolean | undefined;
+  /** What the names of attestation files begin with. Default nothing. */
+  readonly attestationPrefix?: string | undefined;
+}
+
+/** Options of {@link localDir}. */
+export interface LocalDirOptions extends FilesOptions {
+  /** `delete` removes files that the result does not have. Needs BuildKit 0.31. Default `copy`. */
+  readonly mode?: "copy" | "delete" | undefined;
 }
 
 /** Options of {@link registry}. */
@@ -76,12 +103,14 @@ export interface DockerTarOutput {
 export interface LocalOutput {
   readonly type: "local";
   readonly dir: string;
+  readonly options: LocalDirOptions;
 }
 
 /** The image's files in a tar. Made by {@link filesTar}. */
 export interface TarOutput {
   readonly type: "tar";
   readonly target: FileTarget;
+  readonly options: FilesOptions;
 }
 
 /** Something a build writes. */
@@ -93,7 +122,10 @@ export type Output =
   | LocalOutput
   | TarOutput;
 
-const layerKeys = ["compression", "compressionLevel", "forceCompression", "ociMediaTypes"];
+const layerKeys = [
+  ...["compression", "compressionLevel", "forceCompression", "ociMediaTypes", "annotations"],
+  ...["rewriteTimestamp", "ociArtifact", "preferNondistLayers"],
+];
 
 /**
  * Pushes the image to a registry under one or more names.
@@ -147,13 +179,27 @@ export function dockerTar(target: FileTarget, options: DockerTarOptions = {}): D
 }
 
 /** Writes the image's files into a directory. Existing files of other names stay; each file is replaced whole. */
-export function localDir(dir: string): LocalOutput {
-  return { type: "local", dir: checkPath("localDir", dir) };
+export function localDir(dir: string, options: LocalDirOptions = {}): LocalOutput {
+  checkOptions("localDir", options, ["platformSplit", "attestationPrefix", "mode"]);
+  checkChoice("localDir", "mode", options.mode ?? "copy", ["copy", "delete"]);
+  return { type: "local", dir: checkPath("localDir", dir), options: checkFilesOptions("localDir", options) };
 }
 
 /** Writes the image's files as one tar, to a file or a stream. */
-export function filesTar(target: FileTarget): TarOutput {
-  return { type: "tar", target: checkTarget("filesTar", target) };
+export function filesTar(target: FileTarget, options: FilesOptions = {}): TarOutput {
+  checkOptions("filesTar", options, ["platformSplit", "attestationPrefix"]);
+  return {
+    type: "tar",
+    target: checkTarget("filesTar", target),
+    options: checkFilesOptions("filesTar", options),
+  };
+}
+
+function checkFilesOptions<T extends FilesOptions>(call: string, options: T): T {
+  checkFlag(call, "platformSplit", options.platformSplit);
+  if (options.attestationPrefix !== undefined)
+    checkText(call, "attestationPrefix", options.attestationPrefix);
+  return { ...options };
 }
 
 /** What the output is called in messages and records: the image name, directory or file. */
@@ -171,6 +217,10 @@ const maximumLevel: Readonly<Record<Compression, number>> = {
 };
 
 function checkLayerOptions(call: string, options: LayerOptions): void {
+  if (options.annotations !== undefined) annotationAttrs(call, options.annotations);
+  for (const key of ["rewriteTimestamp", "ociArtifact", "preferNondistLayers"] as const) {
+    checkFlag(call, key, options[key]);
+  }
   const { compression, compressionLevel, ociMediaTypes } = options;
   if (compression !== undefined && !Object.hasOwn(maximumLevel, compression)) {
     throw invalid(`${call}: unknown compression ${JSON.stringify(compression)}`, {

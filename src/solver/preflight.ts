@@ -79,7 +79,7 @@ function refuseClassicStore(facts: DaemonFacts, use: PlannedUse): void {
 function refuseEstargz(facts: DaemonFacts, outputs: readonly Output[]): void {
   const go = facts.goVersion === undefined ? undefined : parseMajorMinor(facts.goVersion.replace(/^go/, ""));
   if (go === undefined || compareMajorMinor(go, [1, 27]) < 0) return;
-  const wants = outputs.some((output) => "options" in output && output.options.compression === "estargz");
+  const wants = outputs.some(({ options }) => "compression" in options && options.compression === "estargz");
   if (!wants) return;
   throw new KilnError(
     "ERR_KILN_ESTARGZ_CRASHES_DAEMON",

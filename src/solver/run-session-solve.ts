@@ -3,6 +3,7 @@ import type { OutputRecord } from "../model/build-record.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
 import { openSession, type Session } from "../session/session.js";
+import { type CacheOptions, prepareCaches } from "./cache-transfer.js";
 import { collectOutputs, exportOrder } from "./collect-outputs.js";
 import { prepareOutputs } from "./prepare-outputs.js";
 import { type SessionResources, sessionServices } from "./session-services.js";
@@ -16,10 +17,11 @@ export interface SessionSolve {
   /** Joins the daemon's copies of local directories across sessions. */
   readonly sharedKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly caches?: CacheOptions | undefined;
   /** Makes the request once the session is open; may ask the daemon for things first. */
   readonly request: (
     session: Session,
-  ) => Promise<Omit<SolveRequestOptions, "session" | "outputs" | "signal">>;
+  ) => Promise<Omit<SolveRequestOptions, "session" | "outputs" | "signal" | "cacheExports" | "cacheImports">>;
 }
 
 /** What a {@link SessionSolve} made. */
@@ -42,12 +44,22 @@ export async function runSessionSolve(
   const { signal } = solve;
   const outputs = exportOrder(solve.outputs);
   signal?.throwIfAborted();
-  const services = sessionServices(solve.resources, outputs);
+  const caches = await prepareCaches(solve.caches ?? {});
+  const services = sessionServices({ ...solve.resources, stores: caches.stores }, outputs);
   await prepareOutputs(outputs);
   const session = openSession(connection, { services: services.services, sharedKey: solve.sharedKey });
   try {
     const request = await solve.request(session);
-    const answer = await runSolve(connection, { ...request, session, outputs, signal }, emit);
+    for (const message of caches.skipped) {
+      emit({ type: "warning", vertex: "", level: 1, message, detail: [], url: "" });
+    }
+    const { exports: cacheExports, imports: cacheImports } = caches;
+    const answer = await runSolve(
+      connection,
+      { ...request, cacheExports, cacheImports, session, outputs, signal },
+      emit,
+    );
+    await caches.finish();
     const records = await collectOutputs(outputs, answer, services);
     const byOutput = new Map(outputs.map((output, index) => [output, records[index]]));
     return { answer, outputs: solve.outputs.flatMap((output) => byOutput.get(output) ?? []) };

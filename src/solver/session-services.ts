@@ -21,6 +21,8 @@ export interface SessionResources {
   readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
   /** OCI layout directories by the store name that `oci-layout://` sources use. */
   readonly layouts?: ReadonlyMap<string, string> | undefined;
+  /** More content stores by the id that the daemon asks for: those of local caches. */
+  readonly stores?: ReadonlyMap<string, ContentStore> | undefined;
   readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
   /** Ssh agents and sockets by id; `default` is what steps get that name none. */
   readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
@@ -52,7 +54,7 @@ export function sessionServices(resources: SessionResources, outputs: readonly O
   const problems: unknown[] = [];
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
-  const stores = new Map<string, ContentStore>();
+  const stores = new Map<string, ContentStore>(resources.stores);
   let exported: WritableContentStore | undefined;
   for (const [name, dir] of resources.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
   for (const [id, output] of outputs.entries()) {

@@ -9,12 +9,15 @@ import type { ImageConfig } from "../oci/image-config.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import type { Session } from "../session/session.js";
+import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
+import type { CacheEntry } from "./cache-transfer.js";
 import { exporterEntries } from "./exporter-entries.js";
 import { createBridge } from "./gateway/bridge.js";
 import { driveBuild } from "./gateway/drive-build.js";
 import { Gateway } from "./gateway/gateway.js";
 import type { GatewayReturn } from "./gateway/result.js";
 import type { Output } from "./outputs.js";
+import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
 import { StatusTracker } from "./status-tracker.js";
 import { solveErrorFrom } from "./translate-solve-error.js";
 
@@ -41,6 +44,14 @@ export interface SolveRequestOptions {
   /** E.g. `network.host`, `security.insecure`, `device`. */
   readonly entitlements?: readonly string[] | undefined;
   readonly sourceDateEpoch?: number | undefined;
+  readonly cacheExports?: readonly CacheEntry[] | undefined;
+  readonly cacheImports?: readonly CacheEntry[] | undefined;
+  /** Attestations that the daemon makes of the result. */
+  readonly attestations?: AttestationOptions | undefined;
+  /** Rules about what the build may be made of. */
+  readonly sourcePolicy?: SourcePolicy | undefined;
+  /** Pins what exporters do by default to that of a BuildKit generation. */
+  readonly compatibilityVersion?: number | undefined;
   /** Keep the build out of the daemon's history. Default false. */
   readonly internal?: boolean | undefined;
   /** Aborting cancels the build on the daemon; the promise settles once the daemon said that it stopped. */
@@ -50,9 +61,20 @@ export interface SolveRequestOptions {
 /** A build as a program on this side: see `Client.build`. `undefined` = an empty result. */
 export type BuildFunction = (gateway: Gateway) => Promise<GatewayReturn | undefined>;
 
+/** A part of a build that failed although the build as a whole succeeded. */
+export interface IgnoredFailure {
+  /** The daemon's digest of it. */
+  readonly vertex: string;
+  /** E.g. `importing cache manifest from …`. */
+  readonly name: string;
+  readonly error: string;
+}
+
 /** What the daemon answered to a solve. */
 export interface SolveAnswer {
   readonly ref: string;
+  /** What failed without the solve failing: caches that could not be read or written, mostly. */
+  readonly ignoredFailures: readonly IgnoredFailure[];
   /** Keys such as `containerimage.digest`; all exporters write into the one map. */
   readonly exporterResponse: Readonly<Record<string, string>>;
 }
@@ -93,7 +115,7 @@ export async function runSolve(
       ? solving
       : runBuild(connection, solving, { ...options, build, ref, tracker, signal: stopSolve.signal }));
     await status.settled(statusIdleMs);
-    return { ref, exporterResponse: response.ExporterResponse };
+    return { ref, exporterResponse: response.ExporterResponse, ignoredFailures: tracker.failures() };
   } catch (error) {
     await status.settled(signal?.aborted === true ? stopGraceMs : statusIdleMs);
     if (signal?.aborted === true) throw signal.reason;
@@ -112,19 +134,24 @@ function runBuild<R>(
   options: {
     readonly build: BuildFunction;
     readonly facts?: DaemonFacts | undefined;
+    readonly cacheImports?: readonly CacheEntry[] | undefined;
     readonly ref: string;
     readonly tracker: StatusTracker;
     readonly signal: AbortSignal;
   },
 ): Promise<R> {
-  const { build, facts, ref, tracker, signal } = options;
+  const { build, facts, cacheImports, ref, tracker, signal } = options;
   const bridge = createBridge(connection, {
     ref,
     signal,
     translate: (error) => solveErrorFrom(error, tracker),
     facts,
   });
-  return driveBuild(solving, { bridge, signal, use: () => build(new Gateway(bridge, facts)) });
+  return driveBuild(solving, {
+    bridge,
+    signal,
+    use: () => build(new Gateway(bridge, facts, { cacheImports })),
+  });
 }
 
 function requestBody(ref: string, options: SolveRequestOptions) {
@@ -143,10 +170,23 @@ function requestBody(ref: string, options: SolveRequestOptions) {
     ExporterDeprecated: first?.Type ?? "",
     ExporterAttrsDeprecated: first?.Attrs ?? {},
     Session: options.session.id,
-    FrontendAttrs: epoch === undefined ? {} : { "build-arg:SOURCE_DATE_EPOCH": String(epoch) },
+    FrontendAttrs: {
+      ...attestationAttrs(options.attestations),
+      ...(epoch === undefined ? {} : { "build-arg:SOURCE_DATE_EPOCH": String(epoch) }),
+    },
+    Cache: {
+      Exports: (options.cacheExports ?? []).map(cacheToPb),
+      Imports: (options.cacheImports ?? []).map(cacheToPb),
+    },
+    ...(options.sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(options.sourcePolicy) }),
+    CompatibilityVersion: BigInt(options.compatibilityVersion ?? 0),
     Entitlements: [...(options.entitlements ?? [])],
     Internal: options.internal === true,
   };
+}
+
+function cacheToPb({ type, attrs }: CacheEntry) {
+  return { Type: type, Attrs: { ...attrs } };
 }
 
 interface StatusFollower {

@@ -56,6 +56,13 @@ export class StatusTracker {
     return undefined;
   }
 
+  /** All vertices whose last run failed, those that were cancelled aside. */
+  failures(): readonly { readonly vertex: string; readonly name: string; readonly error: string }[] {
+    return [...this.#vertices].flatMap(([vertex, { name, error }]) =>
+      error === "" || isCancelText(error) ? [] : [{ vertex, name, error }],
+    );
+  }
+
   /** The last lines a vertex printed, oldest first; at most 20 lines or 16 KiB. */
   logTail(vertex: string): readonly string[] {
     const tail = this.#logs.get(vertex)?.tail ?? "";

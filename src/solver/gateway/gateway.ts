@@ -14,6 +14,7 @@ import { Definition } from "../../llb/definition.js";
 import type { HasStateProps } from "../../llb/state-props.js";
 import type { DaemonFacts } from "../../model/daemon.js";
 import type { Platform } from "../../oci/platform.js";
+import type { CacheEntry } from "../cache-transfer.js";
 import { platformToPb } from "../platform-pb.js";
 import { refuseMissingCaps } from "../preflight.js";
 import type { Bridge } from "./bridge.js";
@@ -44,6 +45,12 @@ export interface GatewaySolveOptions extends AbortOptions {
   readonly frontendInputs?: Readonly<Record<string, Definition>> | undefined;
   /** Builds at once what is solved. Default false: the first read or the export does. */
   readonly evaluate?: boolean | undefined;
+}
+
+/** What the build as a whole was told that every solve within it needs. */
+export interface GatewayDefaults {
+  /** The daemon applies those of a build only to solves that name them. */
+  readonly cacheImports?: readonly CacheEntry[] | undefined;
 }
 
 /** Options of {@link Gateway.warn}. */
@@ -108,10 +115,13 @@ export class Gateway {
   readonly #bridge: Bridge;
   readonly #facts: DaemonFacts | undefined;
 
+  readonly #defaults: GatewayDefaults;
+
   /** For this package: `Client.build` makes one for each build. */
-  constructor(bridge: Bridge, facts: DaemonFacts | undefined) {
+  constructor(bridge: Bridge, facts: DaemonFacts | undefined, defaults: GatewayDefaults = {}) {
     this.#bridge = bridge;
     this.#facts = facts;
+    this.#defaults = defaults;
   }
 
   /** The daemon's capabilities and workers. */
@@ -155,6 +165,10 @@ export class Gateway {
               Object.entries(frontendInputs).map(([name, input]) => [name, input.toMessage()]),
             ),
             Evaluate: checkFlag(call, "evaluate", options.evaluate),
+            CacheImports: (this.#defaults.cacheImports ?? []).map(({ type, attrs }) => ({
+              Type: type,
+              Attrs: { ...attrs },
+            })),
             allowResultReturn: true,
             allowResultArrayRef: true,
           },

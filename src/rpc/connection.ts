@@ -1,5 +1,7 @@
 import { ChannelCredentials, type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
-import { type Address, formatAddress } from "./address.js";
+import { type Address, formatAddress, isCommandAddress } from "./address.js";
+import { type CommandRelay, openCommandRelay } from "./command-relay.js";
+import { dialCommand } from "./dial-command.js";
 import { translateCallError } from "./node-error.js";
 import { loadTls, type TlsMaterial, type TlsOptions } from "./tls-options.js";
 import { UpgradeCredentials } from "./upgrade-credentials.js";
@@ -33,10 +35,19 @@ export class Connection implements AsyncDisposable {
   #wasReady = false;
   #closed = false;
 
-  constructor(address: Address, tls: TlsMaterial | undefined) {
+  readonly #relay: CommandRelay | undefined;
+
+  constructor(address: Address, tls: TlsMaterial | undefined, relay?: CommandRelay) {
     this.address = address;
     this.tls = tls;
-    this.#client = new Client(target(address), channelCredentials(address, tls), channelOptions(tls));
+    this.#relay = relay;
+    const target = relay === undefined ? targetOf(address) : `unix://${relay.path}`;
+    this.#client = new Client(target, channelCredentials(address, tls), channelOptions(tls));
+  }
+
+  /** The unix socket that is connected to, if it is one: the daemon's, or that of a program that connects. */
+  get socketPath(): string | undefined {
+    return this.#relay?.path ?? ("path" in this.address ? this.address.path : undefined);
   }
 
   /** The grpc-js client behind it: for the files of this room. */
@@ -56,14 +67,18 @@ export class Connection implements AsyncDisposable {
 
   /** Translates what a call on this connection failed with into Kiln's errors. */
   translate(error: unknown): unknown {
-    return translateCallError(error, { address: formatAddress(this.address), wasReady: this.#wasReady });
+    return translateCallError(error, {
+      address: formatAddress(this.address),
+      wasReady: this.#wasReady,
+      dialProblem: this.#relay?.problem(),
+    });
   }
 
   /** Ends the channel and every call on it. Idempotent. */
   close(): Promise<void> {
     this.#closed = true;
     this.#client.close();
-    return Promise.resolve();
+    return this.#relay?.close() ?? Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -78,16 +93,21 @@ export class Connection implements AsyncDisposable {
  */
 export async function openConnection(address: Address, options: ConnectionOptions = {}): Promise<Connection> {
   const tls = options.tls === undefined ? undefined : await loadTls(options.tls);
+  if (isCommandAddress(address)) {
+    return new Connection(address, tls, await openCommandRelay(dialCommand(address)));
+  }
   return new Connection(address, tls);
 }
 
-function target(address: Address): string {
+function targetOf(address: Address): string {
   if ("path" in address) return `unix://${address.path}`;
+  if (isCommandAddress(address)) throw new TypeError("an address of another program has no socket");
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `dns:${host}:${address.port}`;
 }
 
 function channelCredentials(address: Address, tls: TlsMaterial | undefined): ChannelCredentials {
+  if (address.scheme === "docker+ssh") return new UpgradeCredentials("docker", undefined);
   if (address.scheme === "docker") {
     return new UpgradeCredentials("host" in address ? address.host : "docker", tls);
   }

@@ -49,12 +49,14 @@ export async function dockerVersion(
 }
 
 function get(connection: Connection, path: string, signal: AbortSignal | undefined): Promise<string> {
-  const { address, tls } = connection;
+  const { address, tls, socketPath } = connection;
   const options: RequestOptions = {
     path,
     headers: { host: "docker" },
     timeout: timeoutMs,
-    ...("path" in address ? { socketPath: address.path } : { host: address.host, port: address.port }),
+    ...("host" in address && socketPath === undefined
+      ? { host: address.host, port: address.port }
+      : { socketPath }),
     ...(tls === undefined
       ? {}
       : {

@@ -56,6 +56,8 @@ export interface ErrorContext {
   readonly address: string;
   /** Whether any call on the connection has succeeded: decides between "cannot connect" and "connection lost". */
   readonly wasReady: boolean;
+  /** Why the program that connects could not, where one does. */
+  readonly dialProblem?: string | undefined;
 }
 
 interface ServiceErrorLike {
@@ -99,6 +101,15 @@ function transportError(error: Error & ServiceErrorLike, text: string, context: 
         hint: "See whether the daemon still runs, and its log; a restarted daemon can be used again at once.",
       },
     );
+  }
+  const { dialProblem } = context;
+  if (dialProblem !== undefined) {
+    return new RpcError("ERR_KILN_CONNECT_FAILED", `cannot connect to ${context.address}: ${dialProblem}`, {
+      ...options,
+      hint: /not installed$/.test(dialProblem)
+        ? "Install it, or use an address that needs no other program."
+        : "Run that command yourself: it connects if it prints nothing and waits.",
+    });
   }
   const { code, hint } = connectAdvice(text, context.address);
   return new RpcError(code, `cannot connect to ${context.address}: ${text}`, { ...options, hint });

@@ -6,8 +6,13 @@ import { unaryService } from "./unary-service.js";
  * gRPC's health service, always SERVING.
  *
  * The daemon asks every 5 s and closes a session that misses two answers in a row; that it is answered at
- * all is the point.
+ * all is the point. `onCheck` is told of each question: as long as they come, the daemon is there.
  */
-export function healthService(): Attachable {
-  return unaryService(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
+export function healthService(onCheck: () => void): Attachable {
+  return unaryService(Health, {
+    check: () => {
+      onCheck();
+      return { status: HealthCheckResponse_ServingStatus.SERVING };
+    },
+  });
 }

@@ -9,7 +9,15 @@ import { type Connection, messageLimit } from "../rpc/connection.js";
 import { openTunnel } from "../rpc/tunnel.js";
 import type { Attachable } from "./attachable.js";
 import { healthService } from "./health.js";
+import { Liveness } from "./liveness.js";
 import { createTunedInjector } from "./tune-server.js";
+
+/**
+ * How long the daemon is asked to wait for an answer to its health checks, from BuildKit 0.30 on; older ones have their
+ * own 15 or 30 s. A Node process may be busy for a while.
+ */
+const healthTimeoutMs = 30_000;
+const healthTimeoutHeader = "x-buildkit-session-health-custom-timeout";
 
 const sessionMethod = "/moby.buildkit.v1.Control/Session";
 
@@ -46,7 +54,8 @@ export interface Session extends AsyncDisposable {
  */
 export function openSession(connection: Connection, options: SessionOptions): Session {
   const id = options.id ?? randomId();
-  const services = [healthService(), ...options.services];
+  const liveness = new Liveness();
+  const services = [healthService(() => liveness.sign()), ...options.services];
   const server = new Server({
     "grpc.max_receive_message_length": messageLimit,
     "grpc.max_send_message_length": messageLimit,
@@ -57,9 +66,21 @@ export function openSession(connection: Connection, options: SessionOptions): Se
       "x-docker-expose-session-uuid": id,
       "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
       "x-docker-expose-session-grpc-method": services.flatMap(({ methods }) => methods),
+      [healthTimeoutHeader]: String(healthTimeoutMs),
     },
   });
   const injector = createTunedInjector(server);
+  liveness.watch((silentMs) => {
+    tunnel.destroy(
+      new KilnError(
+        "ERR_KILN_CONNECTION_LOST",
+        `nothing was heard from the daemon for ${Math.round(silentMs / 1000)} s: the connection is dead on one side`,
+        {
+          hint: "Check the network between here and the daemon, then build again: what was built is cached.",
+        },
+      ),
+    );
+  });
   const lost = createDeferred<KilnError>();
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;
@@ -67,6 +88,7 @@ export function openSession(connection: Connection, options: SessionOptions): Se
     failure = error;
   });
   tunnel.once("close", () => {
+    liveness.stop();
     if (closing === undefined) lost.resolve(lostError(failure));
     server.forceShutdown();
   });

@@ -27,7 +27,7 @@ export async function learnDaemonFacts(
   const control = createClient(Control, connection);
   const { record } = await control.listWorkers({}, { signal });
   const workers = record.map(workerFact);
-  const isDocker = connection.address.scheme === "docker";
+  const isDocker = ["docker", "docker+ssh"].includes(connection.address.scheme);
   const [told, docker, pong] = await Promise.all([
     infoVersion(control, signal),
     isDocker ? dockerVersion(connection, { signal }) : undefined,

@@ -117,9 +117,10 @@ export async function runSolve(
     await status.settled(statusIdleMs);
     return { ref, exporterResponse: response.ExporterResponse, ignoredFailures: tracker.failures() };
   } catch (error) {
+    // A daemon that is gone has nothing more to report.
+    if (lost !== undefined && signal?.aborted !== true) throw lost;
     await status.settled(signal?.aborted === true ? stopGraceMs : statusIdleMs);
     if (signal?.aborted === true) throw signal.reason;
-    if (lost !== undefined) throw lost;
     throw solveErrorFrom(error, tracker);
   } finally {
     signal?.removeEventListener("abort", onAbort);

@@ -19,6 +19,13 @@ describe("addresses", () => {
     ["docker://host:2376", "docker://host:2376"],
     ["tcp://127.0.0.1:1234", "tcp://127.0.0.1:1234"],
     ["TCP://[::1]:1", "tcp://[::1]:1"],
+    ["ssh://host", "ssh://host"],
+    ["ssh://me@host:22/run/b.sock", "ssh://me@host:22/run/b.sock"],
+    ["ssh://[::1]", "ssh://[::1]"],
+    ["docker+ssh://me@host", "docker+ssh://me@host"],
+    ["docker-container://a.b_c-1/?context=x", "docker-container://a.b_c-1?context=x"],
+    ["podman-container://a", "podman-container://a"],
+    ["kube-pod://p?container=k&context=c", "kube-pod://p?context=c&container=k"],
   ])("%s is %s", (text, expected) => {
     expect(formatAddress(parseAddress(text))).toBe(expected);
     expect(formatAddress(parseAddress(expected))).toBe(expected);
@@ -30,7 +37,18 @@ describe("addresses", () => {
     ["tcp://host:99999", "host and a port"],
     ["unix://relative", "absolute"],
     ["http://host:1", "HTTP/1"],
-    ["ssh://host", "not supported yet"],
+    ["npipe:////./pipe/x", "Windows"],
+    ["ssh://", "needs a name"],
+    ["ssh://me:secret@host", "no password"],
+    ["ssh://host?x=1", "no options"],
+    ["ssh://-oProxyCommand=x", "host is none"],
+    ["ssh://host/$(touch)", "no plain path"],
+    ["docker+ssh://host/x.sock", "no plain path"],
+    ["docker-container://--privileged", "no plain name"],
+    ["docker-container://a/b", "only hold a name"],
+    ["docker-container://a?namespace=b", "unknown option namespace"],
+    ["nerdctl-container://a?namespace=-n", "no plain name"],
+    ["kube-pod://p?context=$(x)", "no plain name"],
     ["nope://x", "no scheme of a BuildKit"],
   ])("refuses %s", (text, why) => {
     expect(() => parseAddress(text)).toThrow(expect.objectContaining({ code: "ERR_KILN_INVALID_ADDRESS" }));
@@ -40,6 +58,7 @@ describe("addresses", () => {
   it("reads DOCKER_HOST as the address of a Docker", () => {
     expect(formatAddress(dockerAddress("unix:///x.sock"))).toBe("docker:///x.sock");
     expect(formatAddress(dockerAddress("tcp://h:1"))).toBe("docker://h:1");
+    expect(formatAddress(dockerAddress("ssh://me@h"))).toBe("docker+ssh://me@h");
   });
 });
 

@@ -3,8 +3,10 @@ export { type ConnectOptions, Engine } from "./engine/engine.js";
 export { NoDaemonError } from "./engine/no-daemon-error.js";
 export {
   type Compression,
+  type DockerImageOutput,
   type DockerTarOptions,
   type DockerTarOutput,
+  dockerImage,
   dockerTar,
   type FailedStep,
   type FileTarget,

@@ -1,4 +1,5 @@
 import {
+  dockerImage,
   dockerTar,
   filesTar,
   localDir,
@@ -9,12 +10,13 @@ import {
 } from "../engine/outputs.js";
 import { KilnError } from "../errors.js";
 
-const kinds = ["registry", "oci", "oci-tar", "docker", "local", "tar"] as const;
+const kinds = ["registry", "docker-image", "oci", "oci-tar", "docker", "local", "tar"] as const;
 type Kind = (typeof kinds)[number];
 
 const layerKeys = ["compression", "compression-level", "force-compression", "oci-mediatypes"];
 const allowed: Readonly<Record<Kind, readonly string[]>> = {
   registry: ["name", "push-by-digest", "registry.insecure", ...layerKeys],
+  "docker-image": ["name", ...layerKeys],
   oci: ["dest", "name", ...layerKeys],
   "oci-tar": ["dest", "name", ...layerKeys],
   docker: ["dest", "name", ...layerKeys],
@@ -49,7 +51,7 @@ function shortForm(text: string, match: RegExpExecArray): Map<string, string> {
   if (!isKind(kind)) throw wrong(text, `there is no type "${kind}"`, kindHint);
   return new Map([
     ["type", kind],
-    [kind === "registry" ? "name" : "dest", rest],
+    [kind === "registry" || kind === "docker-image" ? "name" : "dest", rest],
   ]);
 }
 
@@ -102,7 +104,11 @@ function makeOutput(text: string, kind: Kind, fields: ReadonlyMap<string, string
         : ociLayout(need("dest"), { ...layers, name });
     case "oci-tar":
       return ociTar(need("dest"), { ...layers, name });
+    case "docker-image":
+      return dockerImage(need("name").split(";"), layers);
     case "docker":
+      // As buildx has it: without a destination, into Docker itself.
+      if (!fields.has("dest") && name !== undefined) return dockerImage(name.split(";"), layers);
       return dockerTar(need("dest"), { ...layers, name });
     case "local":
       return localDir(need("dest"));

@@ -1,7 +1,9 @@
 export {
   type Compression,
+  type DockerImageOutput,
   type DockerTarOptions,
   type DockerTarOutput,
+  dockerImage,
   dockerTar,
   type FileTarget,
   filesTar,

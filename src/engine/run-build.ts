@@ -13,6 +13,7 @@ import type { Client } from "../solver/client.js";
 import type { Output } from "../solver/outputs.js";
 import { preflight } from "../solver/preflight.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
+import { solvedWithConfig } from "../solver/solved-with-config.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { gatherInputs } from "./gather-inputs.js";
@@ -92,7 +93,8 @@ export async function runBuild(
             at: Date.now(),
           });
           emit(phase("solve", `building ${plan.steps.length} steps`));
-          return { ref, definition: plan.definition, config: plan.config, sourceDateEpoch };
+          const { definition, config } = plan;
+          return { ...solvedWithConfig(facts, { definition, config }), ref, facts, sourceDateEpoch };
         },
       },
       (event) => emit(tracker?.tag(event) ?? event),
@@ -147,7 +149,8 @@ function checkEpoch(value: number | string | undefined): number | undefined {
 function resolveTarget(output: Output, cwd: string): Output {
   if (output.type === "oci-layout" || output.type === "local")
     return { ...output, dir: resolve(cwd, output.dir) };
-  if (output.type === "registry" || typeof output.target !== "string") return output;
+  if (output.type === "registry" || output.type === "docker-image" || typeof output.target !== "string")
+    return output;
   return { ...output, target: resolve(cwd, output.target) };
 }
 

@@ -12,10 +12,10 @@ export interface StepRecord {
 
 /** One thing that a build wrote. */
 export interface OutputRecord {
-  readonly type: "registry" | "oci" | "docker" | "local" | "tar";
+  readonly type: "registry" | "docker-image" | "oci" | "docker" | "local" | "tar";
   /** Image name, directory or file, as asked for. */
   readonly target: string;
-  /** Digest of the manifest or index, where the output has one. */
+  /** Digest of the manifest or index, where the output has one; in Docker's classic store the image's id. */
   readonly digest: string | undefined;
 }
 

@@ -46,6 +46,7 @@ import { preflightVersions } from "./preflight-versions.js";
 import { runSessionSolve } from "./run-session-solve.js";
 import type { BuildFunction, IgnoredFailure, SolveRequestOptions } from "./solve.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
+import { solvedWithConfig } from "./solved-with-config.js";
 import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
 
 /** Options of {@link Client.connect}. */
@@ -267,8 +268,8 @@ export class Client implements AsyncDisposable {
         },
         request: () =>
           Promise.resolve({
-            ...what,
-            ...{ ref, facts, config, entitlements, sourceDateEpoch, internal },
+            ...solvedWithConfig(facts, { ...what, config }),
+            ...{ ref, facts, entitlements, sourceDateEpoch, internal },
             ...{ attestations, sourcePolicy, compatibilityVersion },
           }),
       },

@@ -6,7 +6,13 @@ import type { Descriptor } from "../oci/descriptor.js";
 import type { Digest } from "../oci/digest.js";
 import { initOciLayout, updateOciIndex } from "../oci/layout-writer.js";
 import { mediaTypes } from "../oci/media-types.js";
-import { type OciLayoutOutput, type Output, outputTarget, type RegistryOutput } from "./outputs.js";
+import {
+  type DockerImageOutput,
+  type OciLayoutOutput,
+  type Output,
+  outputTarget,
+  type RegistryOutput,
+} from "./outputs.js";
 import type { SessionServices } from "./session-services.js";
 import type { SolveAnswer } from "./solve.js";
 
@@ -14,8 +20,8 @@ import type { SolveAnswer } from "./solve.js";
  * Finishes what a solve wrote and says what it is.
  *
  * An OCI layout gets its marker and its index entry here (the daemon sends blobs alone). Digests: a tar's is
- * in its own metadata, a layout's is the last blob the daemon asked to be there, a registry's is the
- * solve's answer, which holds the last image exporter's.
+ * in its own metadata, a layout's is the last blob the daemon asked to be there, a registry's and that of Docker's
+ * store is the solve's answer, which holds the last image exporter's.
  */
 export async function collectOutputs(
   outputs: readonly Output[],
@@ -39,6 +45,7 @@ async function digestOf(
 ): Promise<string | undefined> {
   switch (output.type) {
     case "registry":
+    case "docker-image":
       return equalsLastImage(output, outputs) ? answer.exporterResponse["containerimage.digest"] : undefined;
     case "oci-layout":
       return finishLayout(output, session);
@@ -52,21 +59,32 @@ async function digestOf(
 
 // All exporters write into one answer, in order, so the last image's digest is what it holds: that of every
 // registry output that was encoded alike, when a registry output came last (`exportOrder` sees to that).
-function equalsLastImage(output: RegistryOutput, outputs: readonly Output[]): boolean {
-  const last = outputs.findLast((one) => one.type === "registry");
+function equalsLastImage(output: StoredOutput, outputs: readonly Output[]): boolean {
+  const last = outputs.findLast((one): one is StoredOutput => isStored(one));
   return last !== undefined && encoding(last) === encoding(output);
 }
 
-function encoding({ options }: RegistryOutput): string {
-  const { compression, compressionLevel, forceCompression, ociMediaTypes } = options;
-  return JSON.stringify([compression, compressionLevel, forceCompression, ociMediaTypes]);
+function encoding({ options }: StoredOutput): string {
+  const { compression, compressionLevel, forceCompression, ociMediaTypes, ...rest } = options;
+  const { annotations, rewriteTimestamp, ociArtifact, preferNondistLayers } = rest;
+  return JSON.stringify([
+    ...[compression, compressionLevel, forceCompression, ociMediaTypes],
+    ...[annotations, rewriteTimestamp, ociArtifact, preferNondistLayers],
+  ]);
 }
 
-/** The outputs as the daemon gets them: registries last, the others in the order given. */
+type StoredOutput = RegistryOutput | DockerImageOutput;
+
+function isStored(output: Output): output is StoredOutput {
+  return output.type === "registry" || output.type === "docker-image";
+}
+
+/** The outputs as the daemon gets them: stores and registries last, the others in the order given. */
 export function exportOrder(outputs: readonly Output[]): readonly Output[] {
   return [
-    ...outputs.filter((output) => output.type !== "registry"),
-    ...outputs.filter((output) => output.type === "registry"),
+    ...outputs.filter((output) => !isStored(output)),
+    ...outputs.filter(({ type }) => type === "docker-image"),
+    ...outputs.filter(({ type }) => type === "registry"),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { FilesOptions, LayerOptions, Output } from "./outputs.js";
 
 /** One entry of `SolveRequest.Exporters`: its position is the exporter id that the session hears. */
 export interface ExporterEntry {
-  readonly type: "image" | "oci" | "docker" | "local" | "tar";
+  readonly type: "image" | "moby" | "oci" | "docker" | "local" | "tar";
   readonly attrs: Readonly<Record<string, string>>;
 }
 
@@ -36,6 +36,11 @@ export function exporterEntries(outputs: readonly Output[], image: ExportedImage
             ...(output.options.insecure === true ? { "registry.insecure": "true" } : {}),
             ...(output.options.pushByDigest === true ? { "push-by-digest": "true" } : {}),
           },
+        };
+      case "docker-image":
+        return {
+          type: "moby",
+          attrs: { ...imageAttrs(output.options, image), name: output.names.join(",") },
         };
       case "oci-layout":
         return { type: "oci", attrs: { ...namedAttrs(output.options, image), tar: "false" } };

@@ -71,8 +71,10 @@ export {
 export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
 export {
   type Compression,
+  type DockerImageOutput,
   type DockerTarOptions,
   type DockerTarOutput,
+  dockerImage,
   dockerTar,
   type FilesOptions,
   type FileTarget,

@@ -78,6 +78,13 @@ export interface RegistryOutput {
   readonly options: RegistryOptions;
 }
 
+/** An image in Docker's own store. Made by {@link dockerImage}. */
+export interface DockerImageOutput {
+  readonly type: "docker-image";
+  readonly names: readonly string[];
+  readonly options: LayerOptions;
+}
+
 /** An OCI image layout directory. Made by {@link ociLayout}. */
 export interface OciLayoutOutput {
   readonly type: "oci-layout";
@@ -116,6 +123,7 @@ export interface TarOutput {
 /** Something a build writes. */
 export type Output =
   | RegistryOutput
+  | DockerImageOutput
   | OciLayoutOutput
   | OciTarOutput
   | DockerTarOutput
@@ -136,13 +144,29 @@ const layerKeys = [
 export function registry(name: string | readonly string[], options: RegistryOptions = {}): RegistryOutput {
   checkOptions("registry", options, [...layerKeys, "insecure", "pushByDigest"]);
   checkLayerOptions("registry", options);
+  return { type: "registry", names: checkNames("registry", name), options: { ...options } };
+}
+
+/**
+ * Puts the image into the store of the Docker that builds it, as `docker build` does, under one or more names.
+ *
+ * For `docker://` daemons, those with the classic image store included: that takes no layer options, as it keeps no
+ * compressed layers. Throws `ERR_KILN_INVALID_ARGUMENT` for a wrong name, level or combination of options.
+ */
+export function dockerImage(name: string | readonly string[], options: LayerOptions = {}): DockerImageOutput {
+  checkOptions("dockerImage", options, layerKeys);
+  checkLayerOptions("dockerImage", options);
+  return { type: "docker-image", names: checkNames("dockerImage", name), options: { ...options } };
+}
+
+function checkNames(call: string, name: string | readonly string[]): readonly string[] {
   const names = typeof name === "string" ? [name] : [...name];
   if (names.length === 0 || names.some((one) => typeof one !== "string" || one === "" || /[\s,]/.test(one))) {
-    throw invalid("registry: needs one image name or a list of them, without commas or blanks", {
-      hint: 'Write registry("localhost:5000/app:1").',
+    throw invalid(`${call}: needs one image name or a list of them, without commas or blanks`, {
+      hint: `Write ${call}("localhost:5000/app:1").`,
     });
   }
-  return { type: "registry", names, options: { ...options } };
+  return names;
 }
 
 /**
@@ -204,7 +228,7 @@ function checkFilesOptions<T extends FilesOptions>(call: string, options: T): T 
 
 /** What the output is called in messages and records: the image name, directory or file. */
 export function outputTarget(output: Output): string {
-  if (output.type === "registry") return output.names.join(",");
+  if (output.type === "registry" || output.type === "docker-image") return output.names.join(",");
   if (output.type === "oci-layout" || output.type === "local") return output.dir;
   return typeof output.target === "string" ? output.target : "(stream)";
 }

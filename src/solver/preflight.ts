@@ -42,13 +42,14 @@ const capVersions: Readonly<Record<string, string>> = {
 /**
  * Refuses, before anything is sent, what the daemon is known not to do.
  *
- * Throws `ERR_KILN_CLASSIC_STORE` for image outputs and OCI-layout bases on a Docker with the classic image
- * store, `ERR_KILN_ESTARGZ_CRASHES_DAEMON` for estargz on a Docker built with Go 1.27 or newer, and
+ * Throws `ERR_KILN_CLASSIC_STORE` for what a Docker with the classic image store cannot do (image outputs but
+ * `dockerImage`, bases from OCI layouts), `ERR_KILN_UNSUPPORTED` for `dockerImage` without a Docker, `ERR_KILN_ESTARGZ_CRASHES_DAEMON` for estargz on a Docker built with Go 1.27 or newer, and
  * `ERR_KILN_UNSUPPORTED` for capabilities that the daemon does not list. What is unknown is let through:
  * the daemon then decides.
  */
 export function preflight(facts: DaemonFacts, use: PlannedUse): void {
   refuseClassicStore(facts, use);
+  refuseDockerImage(facts, use.outputs);
   refuseEstargz(facts, use.outputs);
   refuseMissingCaps(facts, use.definition);
 }
@@ -61,18 +62,35 @@ export const classicStoreHint: string =
 
 function refuseClassicStore(facts: DaemonFacts, use: PlannedUse): void {
   if (facts.store !== "classic") return;
-  const refused = use.outputs.find((output) => output.type !== "local" && output.type !== "tar");
+  const refused = use.outputs.find(({ type }) => !classicOutputs.has(type));
+  const encoded = use.outputs.find(
+    ({ type, options }) =>
+      type === "docker-image" && Object.values(options).some((value) => value !== undefined),
+  );
   const what =
     refused !== undefined
       ? `it cannot write the output ${refused.type}`
-      : use.layouts.length > 0
-        ? `it cannot read a base from the OCI layout ${use.layouts[0]}`
-        : undefined;
+      : encoded !== undefined
+        ? "its images take no options of layers and manifests"
+        : use.layouts.length > 0
+          ? `it cannot read a base from the OCI layout ${use.layouts[0]}`
+          : undefined;
   if (what === undefined) return;
   throw new KilnError(
     "ERR_KILN_CLASSIC_STORE",
     `the Docker at ${facts.address} uses the classic image store: ${what}`,
     { hint: classicStoreHint },
+  );
+}
+
+const classicOutputs: ReadonlySet<string> = new Set(["docker-image", "local", "tar"]);
+
+function refuseDockerImage(facts: DaemonFacts, outputs: readonly Output[]): void {
+  if (facts.kind === "docker" || !outputs.some(({ type }) => type === "docker-image")) return;
+  throw new KilnError(
+    "ERR_KILN_UNSUPPORTED",
+    `the daemon at ${facts.address} is no Docker: it has no image store to put the output docker-image into`,
+    { hint: "Use a docker:// address, or dockerTar(…) and docker load, or registry(…)." },
   );
 }
 

@@ -13,6 +13,7 @@ export async function prepareOutputs(outputs: readonly Output[]): Promise<void> 
   for (const output of outputs) {
     switch (output.type) {
       case "registry":
+      case "docker-image":
         break;
       case "oci-layout":
       case "local":

@@ -60,6 +60,7 @@ export function sessionServices(resources: SessionResources, outputs: readonly O
   for (const [id, output] of outputs.entries()) {
     switch (output.type) {
       case "registry":
+      case "docker-image":
         break;
       case "oci-layout":
         if (exported !== undefined) {

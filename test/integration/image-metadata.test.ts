@@ -5,12 +5,14 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { marshal, mkfile, image as registryImage, type State, scratch } from "../../src/llb/index.js";
 import {
   Client,
+  dockerImage,
   localDir,
   multiPlatform,
   type Output,
   ociLayout,
   registry as registryOutput,
 } from "../../src/solver/index.js";
+import { inspectDockerImage } from "./support/docker-image.js";
 import { describeEachEngine, registry } from "./support/engines.js";
 import { readRegistryImage } from "./support/registry-image.js";
 
@@ -220,6 +222,25 @@ describeEachEngine("what goes with an image", ({ name, address }) => {
       );
       expect(types).toContain("application/vnd.docker.attestation.manifest.v1+json");
     }
+  });
+
+  it("puts images into Docker's own store under several names, beside other outputs", async () => {
+    const image = `kiln-store-${name}:${Date.now()}`;
+    const pushed = `${registry()}/meta/beside-${name}:1`;
+    const { outputs } = await client.solve(marshal(busybox().file(mkfile("/stored", name))), {
+      outputs: [dockerImage([image, `${image}-too`]), registryOutput(pushed)],
+      config: {
+        os: "linux",
+        architecture: "amd64",
+        config: { Env: ["PATH=/bin", "A=b"], Entrypoint: ["/bin/cat"], Labels: { l: "m" } },
+        rootfs: { type: "layers", diff_ids: [] },
+      },
+    }).result;
+    const stored = await inspectDockerImage(address, `${image}-too`);
+    expect(stored?.RepoTags).toEqual(expect.arrayContaining([image, `${image}-too`]));
+    expect(stored?.Config).toMatchObject({ Entrypoint: ["/bin/cat"], Labels: { l: "m" } });
+    expect(outputs[0]?.digest).toBe(stored?.Id);
+    expect((await readRegistryImage(pushed)).digest).toBe(outputs[1]?.digest);
   });
 
   it("SourcePolicy: denies, converts and refuses", async () => {

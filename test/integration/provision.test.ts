@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Engine, Image, localDir, ociLayout } from "../../src/index.js";
+import { dockerImage, Engine, Image, localDir, ociLayout } from "../../src/index.js";
 import { engineDown, engineStatus, engineUp, type RunningEngine } from "../../src/provision/index.js";
+import { inspectDockerImage } from "./support/docker-image.js";
 import { baseLayout, engines, registry } from "./support/engines.js";
 import { runCli } from "./support/run-cli.js";
 
@@ -49,6 +50,28 @@ it("a Docker with the classic image store still gives files, from a base under i
   const image = Image.fromRegistry("busybox:1.36").runCommands("echo classic > /made");
   await engine.build(image, { outputs: [localDir(join(dir, "files"))] }).result;
   expect(readFileSync(join(dir, "files", "made"), "utf8")).toBe("classic\n");
+});
+
+it("a Docker with the classic image store gets images with their config, but no options of layers", async () => {
+  await using engine = await Engine.connect({ host: classic.address });
+  const image = Image.fromRegistry("busybox:1.36")
+    .runCommands("echo classic > /made-for-store")
+    .env({ FROM_KILN: "yes" })
+    .entrypoint(["/bin/cat", "/made-for-store"]);
+  const name = `kiln-classic:${Date.now()}`;
+  const record = await engine.build(image, { outputs: [dockerImage([name, `${name}-too`])] }).result;
+  const stored = await inspectDockerImage(classic.address, `${name}-too`);
+  expect(stored?.RepoTags.toSorted()).toEqual([name, `${name}-too`]);
+  expect(stored?.Config.Env).toContain("FROM_KILN=yes");
+  expect(stored?.Config.Entrypoint).toEqual(["/bin/cat", "/made-for-store"]);
+  expect(stored?.RootFS.Layers.length).toBe(2);
+  expect(record.digest).toBe(stored?.Id);
+  await expect(
+    engine.build(image, { outputs: [dockerImage(name, { compression: "zstd" })] }).result,
+  ).rejects.toMatchObject({
+    code: "ERR_KILN_CLASSIC_STORE",
+    hint: expect.stringContaining("containerd-snapshotter"),
+  });
 });
 
 it("stops what it started and starts it again with its cache", async () => {

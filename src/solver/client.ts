@@ -16,6 +16,7 @@ import type { ClientTokens, CredentialsProvider } from "../session/auth.js";
 import { dockerConfigDir, dockerCredentials } from "../session/docker-auth.js";
 import type { RegistryTls } from "../session/fetch-token.js";
 import type { LocalTree } from "../session/file-sync.js";
+import type { SourceVerifier } from "../session/policy-verifier.js";
 import type { SecretSource } from "../session/secrets.js";
 import type { SshSource } from "../session/ssh.js";
 import { TokenSeeds } from "../session/token-seeds.js";
@@ -43,7 +44,7 @@ import { EventHub } from "./event-hub.js";
 import type { Output } from "./outputs.js";
 import { preflight } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
-import { runSessionSolve } from "./run-session-solve.js";
+import { type OutputChooser, runSessionSolve } from "./run-session-solve.js";
 import type { BuildFunction, IgnoredFailure, SolveRequestOptions } from "./solve.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
 import { solvedWithConfig } from "./solved-with-config.js";
@@ -91,6 +92,10 @@ export interface ClientSolveOptions extends CacheOptions {
   readonly attestations?: AttestationOptions | undefined;
   /** Rules about what the build may be made of. */
   readonly sourcePolicy?: SourcePolicy | undefined;
+  /** Decides about each source as it comes up; see {@link SourceVerifier}. Needs BuildKit 0.26. */
+  readonly verifySource?: SourceVerifier | undefined;
+  /** Chooses more outputs once the result is known, from its metadata. Needs BuildKit 0.21. */
+  readonly chooseOutputs?: OutputChooser | undefined;
   /** Pins what exporters do by default to that of a BuildKit generation: 10, 20 or 30. Needs BuildKit 0.30. */
   readonly compatibilityVersion?: 10 | 20 | 30 | undefined;
   /** Tells apart the daemon's copies of local trees of one name; default: this machine. */
@@ -117,7 +122,7 @@ export interface ClientSolveResult {
 const solveKeys: readonly string[] = [
   ...["outputs", "config", "trees", "layouts", "secrets", "ssh", "uploads", "entitlements"],
   ...["sourceDateEpoch", "attestations", "sourcePolicy", "compatibilityVersion", "cacheExports"],
-  ...["cacheImports", "sharedKey", "internal", "signal"],
+  ...["cacheImports", "sharedKey", "internal", "signal", "verifySource", "chooseOutputs"],
 ];
 
 /** A solve under way: iterate it for events, await `result`. The rules are those of `Build`. */
@@ -235,6 +240,7 @@ export class Client implements AsyncDisposable {
     const { signal, config, entitlements, sourceDateEpoch, internal } = options;
     const { attestations, sourcePolicy, compatibilityVersion, cacheExports, cacheImports } = options;
     const outputs = options.outputs ?? [];
+    const { chooseOutputs, verifySource } = options;
     checkCaches(options);
     attestationAttrs(attestations);
     if (compatibilityVersion !== undefined && ![10, 20, 30].includes(compatibilityVersion)) {
@@ -248,13 +254,18 @@ export class Client implements AsyncDisposable {
     const layouts = options.layouts ?? new Map<string, string>();
     const facts = await this.facts({ signal });
     preflight(facts, { outputs, definition: what.definition, layouts: [...layouts.values()] });
-    preflightVersions(facts, { outputs, attestations, compatibilityVersion, cacheExports, cacheImports });
+    preflightVersions(facts, {
+      ...{ outputs, attestations, compatibilityVersion, cacheExports, cacheImports },
+      ...{ chooseOutputs, verifySource },
+    });
     const { answer, outputs: records } = await runSessionSolve(
       this.#connection,
       {
         outputs,
         signal,
         caches: { cacheExports, cacheImports },
+        chooseOutputs,
+        chosenImage: { config, sourceDateEpoch },
         sharedKey: options.sharedKey ?? hostname(),
         resources: {
           trees: options.trees,
@@ -262,6 +273,7 @@ export class Client implements AsyncDisposable {
           secrets: options.secrets,
           ssh: options.ssh,
           uploads: options.uploads,
+          verifySource,
           credentials: this.#credentials,
           tokens: this.#tokens,
           env: this.#env,

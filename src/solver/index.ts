@@ -17,8 +17,10 @@ export type { StatusDetail } from "../rpc/status-details.js";
 export type { TlsOptions } from "../rpc/tls-options.js";
 export type { CredentialsProvider } from "../session/auth.js";
 export type { Credentials } from "../session/docker-auth.js";
+export type { FinishedResult } from "../session/exporter.js";
 export type { RegistryTls } from "../session/fetch-token.js";
 export { type LocalTree, openLocalTree } from "../session/file-sync.js";
+export type { CheckedSource, SourceDecision, SourceVerifier } from "../session/policy-verifier.js";
 export type { SecretSource } from "../session/secrets.js";
 export type { SshSource } from "../session/ssh.js";
 export type { UploadSource } from "../session/upload.js";
@@ -94,6 +96,7 @@ export {
   registry,
   type TarOutput,
 } from "./outputs.js";
+export type { OutputChooser } from "./run-session-solve.js";
 export type { BuildFunction, IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
 export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";

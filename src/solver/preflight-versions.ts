@@ -11,6 +11,8 @@ export interface VersionedUse extends CacheOptions {
   readonly outputs: readonly Output[];
   readonly attestations?: AttestationOptions | undefined;
   readonly compatibilityVersion?: number | undefined;
+  readonly chooseOutputs?: unknown;
+  readonly verifySource?: unknown;
 }
 
 /**
@@ -46,6 +48,8 @@ function neededVersions(use: VersionedUse): readonly (readonly [option: string, 
     needs.push(["provenance of version v1", "0.23"]);
   }
   if (use.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
+  if (use.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
+  if (use.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
   for (const cache of [...(use.cacheExports ?? []), ...(use.cacheImports ?? [])]) {
     for (const key of Object.keys(cache)) {
       const version = cacheOptionVersions[`${cache.type}.${key}`];

@@ -8,8 +8,10 @@ import {
   type WritableContentStore,
   writableLayoutStore,
 } from "../session/content-store.js";
+import { type ExporterChoice, exporterService, type FinishedResult } from "../session/exporter.js";
 import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
 import { fileSyncService, type LocalTree } from "../session/file-sync.js";
+import { policyVerifierService, type SourceVerifier } from "../session/policy-verifier.js";
 import { type SecretSource, secretsService } from "../session/secrets.js";
 import { type SshSource, sshService } from "../session/ssh.js";
 import { type UploadSource, uploadService } from "../session/upload.js";
@@ -26,6 +28,8 @@ export interface SessionResources {
   readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
   /** Ssh agents and sockets by id; `default` is what steps get that name none. */
   readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
+  /** Decides about each source of the build. */
+  readonly verifySource?: SourceVerifier | undefined;
   /** What `http://buildkit-session/ID` sources give, by id. */
   readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
   readonly credentials: CredentialsProvider;
@@ -41,6 +45,8 @@ export interface SessionServices {
   readonly problems: readonly unknown[];
   /** What the daemon said about the tar of each exporter, by exporter id. */
   readonly tarMetadata: ReadonlyMap<number, ExporterMetadata>;
+  /** Makes the services ready for one more output. Throws as {@link sessionServices}. */
+  connect(id: number, output: Output): void;
   /** The layout that the daemon writes, if an output asks for one. */
   readonly exported: WritableContentStore | undefined;
 }
@@ -50,14 +56,18 @@ export interface SessionServices {
  *
  * Throws `ERR_KILN_INVALID_ARGUMENT` for a second OCI layout directory: the daemon can address one.
  */
-export function sessionServices(resources: SessionResources, outputs: readonly Output[]): SessionServices {
+export function sessionServices(
+  resources: SessionResources,
+  outputs: readonly Output[],
+  chooser?: (result: FinishedResult) => Promise<readonly ExporterChoice[]>,
+): SessionServices {
   const problems: unknown[] = [];
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
   const stores = new Map<string, ContentStore>(resources.stores);
   let exported: WritableContentStore | undefined;
   for (const [name, dir] of resources.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
-  for (const [id, output] of outputs.entries()) {
+  const connect = (id: number, output: Output): void => {
     switch (output.type) {
       case "registry":
       case "docker-image":
@@ -89,15 +99,23 @@ export function sessionServices(resources: SessionResources, outputs: readonly O
       default:
         output satisfies never;
     }
-  }
+  };
+  for (const [id, output] of outputs.entries()) connect(id, output);
   const note = (error: unknown): void => {
     problems.push(error);
   };
   return {
     problems,
     tarMetadata,
-    exported,
+    connect,
+    get exported() {
+      return exported;
+    },
     services: [
+      ...(chooser === undefined ? [] : [exporterService(chooser, { onProblem: note })]),
+      ...(resources.verifySource === undefined
+        ? []
+        : [policyVerifierService(resources.verifySource, { onProblem: note })]),
       fileSyncService(resources.trees ?? new Map(), { onProblem: (_name, error) => note(error) }),
       fileSendService(targets, { onProblem: (_id, error) => note(error) }),
       contentService(stores),

@@ -52,6 +52,10 @@ export interface SolveRequestOptions {
   readonly sourcePolicy?: SourcePolicy | undefined;
   /** Pins what exporters do by default to that of a BuildKit generation. */
   readonly compatibilityVersion?: number | undefined;
+  /** Asks the session for more exporters once the result is known. */
+  readonly choosesOutputs?: boolean | undefined;
+  /** Asks the session about each source. */
+  readonly verifiesSources?: boolean | undefined;
   /** Keep the build out of the daemon's history. Default false. */
   readonly internal?: boolean | undefined;
   /** Aborting cancels the build on the daemon; the promise settles once the daemon said that it stopped. */
@@ -180,6 +184,8 @@ function requestBody(ref: string, options: SolveRequestOptions) {
       Imports: (options.cacheImports ?? []).map(cacheToPb),
     },
     ...(options.sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(options.sourcePolicy) }),
+    EnableSessionExporter: options.choosesOutputs === true,
+    SourcePolicySession: options.verifiesSources === true ? options.session.id : "",
     CompatibilityVersion: BigInt(options.compatibilityVersion ?? 0),
     Entitlements: [...(options.entitlements ?? [])],
     Internal: options.internal === true,

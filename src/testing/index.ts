@@ -1,0 +1,11 @@
+export { FakeBuild } from "./fake-build.js";
+export {
+  type FakeAnswer,
+  type FakeAnswers,
+  FakeBuildKit,
+  type FakeBuildKitOptions,
+  type RecordedRequest,
+} from "./fake-buildkit.js";
+export { type FakeErrorDetail, FakeRefusal } from "./fake-refusal.js";
+export { FakeSession, type SessionAnnouncement } from "./fake-session.js";
+export { type BuildRecording, recordBuild, replay } from "./recording.js";

@@ -44,6 +44,8 @@ const metadataPrefix = "exporter-md-";
 /** Told what became of each target, so that a failure here is more than a text in the daemon's error. */
 export interface FileSendOptions {
   readonly onProblem?: ((exporterId: number, error: unknown) => void) | undefined;
+  /** Given what settles when a transfer is over and has cleared away what it leaves half done. Never rejects. */
+  readonly onTransfer?: ((over: Promise<void>) => void) | undefined;
 }
 
 /**
@@ -62,18 +64,22 @@ export function fileSendService(
       name: FileSend.method.diffCopy.name,
       clientStream: true,
       serverStream: true,
-      handler: async (call: ServerDuplexStream<Buffer, Buffer>) => {
+      handler: (call: ServerDuplexStream<Buffer, Buffer>) => {
         const id = Number(headerOf(call, idHeader) ?? "0");
-        try {
-          const target = targets.get(id);
-          if (target === undefined)
-            throw new ServiceRefusal(status.NOT_FOUND, `nothing was asked of exporter ${id}`);
-          await receive(call, target);
-          call.end();
-        } catch (error) {
-          options.onProblem?.(id, error);
-          call.emit("error", statusOf(error));
-        }
+        const transfer = async (): Promise<void> => {
+          try {
+            const target = targets.get(id);
+            if (target === undefined)
+              throw new ServiceRefusal(status.NOT_FOUND, `nothing was asked of exporter ${id}`);
+            await receive(call, target);
+            call.end();
+          } catch (error) {
+            options.onProblem?.(id, error);
+            call.emit("error", statusOf(error));
+          }
+        };
+        const over = transfer();
+        options.onTransfer?.(over);
       },
     },
   ]);
@@ -117,6 +123,11 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
   const done = finished(out);
   // Awaited below; until then a failure must not count as unhandled.
   done.catch(() => {});
+  // A target that takes nothing more would otherwise be waited for although nothing more comes.
+  const giveUp = (): void => {
+    out.destroy();
+  };
+  call.once("cancelled", giveUp);
   try {
     for await (const message of call.iterator({ destroyOnReturn: false })) {
       const data = decodeBytesMessage(message as Buffer);
@@ -125,6 +136,7 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
       if (out.destroyed) break;
     }
     if (await wasBrokenOff(call)) throw new Error("the daemon broke off before the end");
+    call.off("cancelled", giveUp);
     out.end();
     await done;
   } catch (error) {

@@ -106,6 +106,7 @@ export async function runSessionSolve(
     throw signal?.aborted === true ? signal.reason : ownCause(error, services.problems);
   } finally {
     await session.close();
+    await services.settled();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { KilnError } from "../errors.js";
 import type { Attachable } from "../session/attachable.js";
 import { authService, type ClientTokens, type CredentialsProvider } from "../session/auth.js";
@@ -16,6 +17,8 @@ import { type SecretSource, secretsService } from "../session/secrets.js";
 import { type SshSource, sshService } from "../session/ssh.js";
 import { type UploadSource, uploadService } from "../session/upload.js";
 import type { FileTarget, Output } from "./outputs.js";
+
+const settleMs = 5_000;
 
 /** What a solve may ask its client for. */
 export interface SessionResources {
@@ -45,6 +48,11 @@ export interface SessionServices {
   readonly problems: readonly unknown[];
   /** What the daemon said about the tar of each exporter, by exporter id. */
   readonly tarMetadata: ReadonlyMap<number, ExporterMetadata>;
+  /**
+   * Waits until no transfer to this machine is under way any more, five seconds at most: a target of the caller's may
+   * take its time. Never rejects. Call when the session is closed.
+   */
+  settled(): Promise<void>;
   /** Makes the services ready for one more output. Throws as {@link sessionServices}. */
   connect(id: number, output: Output): void;
   /** The layout that the daemon writes, if an output asks for one. */
@@ -65,6 +73,7 @@ export function sessionServices(
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
   const stores = new Map<string, ContentStore>(resources.stores);
+  const transfers: Promise<void>[] = [];
   let exported: WritableContentStore | undefined;
   for (const [name, dir] of resources.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
   const connect = (id: number, output: Output): void => {
@@ -108,6 +117,14 @@ export function sessionServices(
     problems,
     tarMetadata,
     connect,
+    async settled() {
+      const timeout = new AbortController();
+      await Promise.race([
+        Promise.all(transfers),
+        delay(settleMs, undefined, { signal: timeout.signal }).catch(() => {}),
+      ]);
+      timeout.abort();
+    },
     get exported() {
       return exported;
     },
@@ -117,7 +134,10 @@ export function sessionServices(
         ? []
         : [policyVerifierService(resources.verifySource, { onProblem: note })]),
       fileSyncService(resources.trees ?? new Map(), { onProblem: (_name, error) => note(error) }),
-      fileSendService(targets, { onProblem: (_id, error) => note(error) }),
+      fileSendService(targets, {
+        onProblem: (_id, error) => note(error),
+        onTransfer: (over) => transfers.push(over),
+      }),
       contentService(stores),
       secretsService(resources.secrets ?? {}, { env: resources.env, onProblem: note }),
       sshService(resources.ssh ?? {}, { env: resources.env, onProblem: note }),

@@ -243,6 +243,29 @@ describeEachEngine("what goes with an image", ({ name, address }) => {
     expect((await readRegistryImage(pushed)).digest).toBe(outputs[1]?.digest);
   });
 
+  it("SessionExporter: chooses outputs from what was built, or is refused by an old daemon", async () => {
+    const layout = newLayout();
+    const chosen = client.build(
+      async (gateway) => {
+        const { ref } = await gateway.solve({ definition: marshal(scratch().file(mkfile("/a", name))) });
+        return { ref, metadata: new Map([["frontend.wanted", "layout"]]) };
+      },
+      {
+        chooseOutputs: ({ metadata, refs }) => {
+          expect(refs).toHaveLength(1);
+          const wanted = new TextDecoder().decode(metadata.get("frontend.wanted"));
+          return wanted === "layout" ? [ociLayout(layout)] : [];
+        },
+      },
+    );
+    if ((await client.facts()).buildkitVersion === "0.13") {
+      await expect(chosen.result).rejects.toMatchObject({ code: "ERR_KILN_UNSUPPORTED" });
+      return;
+    }
+    const { outputs } = await chosen.result;
+    expect(outputs).toMatchObject([{ type: "oci", digest: topOf(layout).descriptor.digest }]);
+  });
+
   it("SourcePolicy: denies, converts and refuses", async () => {
     const wanted = `${registry()}/library/never:1`;
     const rules = {

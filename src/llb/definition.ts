@@ -19,6 +19,8 @@ export interface DefinitionParts {
   readonly source: SourceMapFields | undefined;
   /** Digests of the vertices that were marshalled, where they were. */
   readonly vertices?: ReadonlyMap<Vertex, { readonly digest: string }> | undefined;
+  /** Capabilities that the ops need beside those in the metadata, where they are known. */
+  readonly unsentCaps?: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -31,6 +33,8 @@ export class Definition {
   readonly metadata: ReadonlyMap<string, OpMetadataFields>;
   /** Where the ops were written. */
   readonly source: SourceMapFields | undefined;
+  /** Ids of capabilities that the ops need beside those in the metadata. Known for what `marshal` returned. */
+  readonly unsentCaps: ReadonlySet<string>;
   readonly #digests: DefinitionParts["vertices"];
   #infos: readonly VertexInfo[] | undefined;
 
@@ -39,6 +43,7 @@ export class Definition {
     this.ops = parts.ops;
     this.metadata = parts.metadata;
     this.source = parts.source;
+    this.unsentCaps = parts.unsentCaps ?? new Set();
     this.#digests = parts.vertices;
   }
 

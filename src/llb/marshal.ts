@@ -13,6 +13,7 @@ import { Definition } from "./definition.js";
 import { DigestMap } from "./digest-map.js";
 import { writeOp } from "./encode-op.js";
 import type { EncodedOp } from "./encoded-op.js";
+import { fileCaps } from "./file-caps.js";
 import { fileInputs } from "./file-node.js";
 import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { lowerFile } from "./lower-file.js";
@@ -80,7 +81,7 @@ interface LoweredOp {
 }
 
 const none: readonly never[] = Object.freeze([]);
-const fileCaps: readonly string[] = Object.freeze([capability.file]);
+const plainFileCaps: readonly string[] = Object.freeze([capability.file]);
 
 class Marshaller {
   readonly #context: MarshalContext;
@@ -89,6 +90,7 @@ class Marshaller {
   readonly #metadata = new DigestMap<OpMetadataFields>();
   readonly #pool = new MetadataPool();
   readonly #sources = new SourceMapCollector();
+  readonly #unsentCaps = new Set<string>();
   readonly #platforms = new Map<Platform, PlatformFields>();
 
   readonly #target: { readonly supportedCaps: ReadonlySet<string> | undefined; readonly os: string };
@@ -141,6 +143,7 @@ class Marshaller {
       metadata: this.#metadata,
       source: this.#sources.finish(marshalState),
       vertices: this.#done,
+      unsentCaps: this.#unsentCaps,
     });
   }
 
@@ -188,7 +191,8 @@ class Marshaller {
       }
       case "file": {
         const { inputs, file } = lowerFile(vertex, this.#resolve);
-        return { fields: { inputs, constraints, op: { case: "file", value: file } }, caps: fileCaps };
+        for (const cap of fileCaps(file)) this.#unsentCaps.add(cap);
+        return { fields: { inputs, constraints, op: { case: "file", value: file } }, caps: plainFileCaps };
       }
       case "merge": {
         const inputs = vertex.inputs.map(this.#resolve);

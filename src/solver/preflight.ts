@@ -111,7 +111,7 @@ function refuseEstargz(facts: DaemonFacts, outputs: readonly Output[]): void {
 /** Throws `ERR_KILN_UNSUPPORTED` for capabilities that a definition names and the daemon does not list. */
 export function refuseMissingCaps(facts: DaemonFacts, definition: Definition | undefined): void {
   if (facts.llbCaps.size === 0 || definition === undefined) return;
-  const caps = new Set<string>();
+  const caps = new Set<string>(definition.unsentCaps);
   for (const { caps: named } of definition.metadata.values()) {
     for (const [cap, needed] of Object.entries(named ?? {})) if (needed) caps.add(cap);
   }

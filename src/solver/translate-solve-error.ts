@@ -22,7 +22,8 @@ const meanings: readonly Meaning[] = [
     hint: "Log in to the registry (`docker login HOST`), or pass credentials.",
   },
   {
-    pattern: /manifest unknown|failed to resolve source metadata|does not exist or may require/i,
+    pattern:
+      /manifest unknown|failed to resolve source metadata|does not exist or may require|\S\/\S+[:@]\S+: not found$/i,
     code: "ERR_KILN_IMAGE_NOT_FOUND",
     hint: "Check the image's name and tag, and that the daemon reaches its registry.",
   },

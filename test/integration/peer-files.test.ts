@@ -275,6 +275,58 @@ describeEachEngine("files and sources, as BuildKit's own client tests them", ({ 
     expect(existsSync(join(out, "etc"))).toBe(false);
   });
 
+  it("MetadataOnlyLocal: sends the content of the excepted files alone, and lists all of them", async ({
+    skip,
+  }) => {
+    const root = tree({ "data/keep": "kept", "data/skip": "skipped", other: "o" });
+    const options: LocalOptions = { metadataOnlyTransfer: ["data/keep"], sharedKeyHint: id };
+    const state = scratch().file(
+      copy(local("meta", options), { src: "/", dest: "/", copyDirContentsOnly: true }),
+    );
+    if (!(await client.facts()).llbCaps.has("source.local.metadatatransfer")) {
+      const refusal = await exported(state, { meta: root }).catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: "ERR_KILN_UNSUPPORTED" });
+      skip(`${name}: ${(refusal as Error).message}`);
+    }
+    const out = await exported(state, { meta: root });
+    expect(list(out)).toEqual([".fsutil-metadata", "data", "data/keep"]);
+    expect(read(out, "data/keep")).toBe("kept");
+    const listed = readFileSync(join(out, ".fsutil-metadata"), "latin1");
+    const places = ["data", "data/keep", "data/skip", "other"].map((path) => listed.indexOf(path));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(places).not.toContain(-1);
+  });
+
+  it("BuildHTTPSourceAuthHeaderSecret: sends a secret of the session as the Authorization header", async ({
+    skip,
+  }) => {
+    const seen: (string | undefined)[] = [];
+    const server: Server = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end("private");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/private-${id}`;
+      const target = mkdtempSync(join(dir, "auth-"));
+      const solve = (): Promise<unknown> =>
+        client.solve(marshal(http(url, { authHeaderSecret: "http-secret" })), {
+          outputs: [localDir(target)],
+          secrets: { "http-secret": "Bearer hush" },
+        }).result;
+      if (!(await client.facts()).llbCaps.has("source.http.auth")) {
+        const refusal = await solve().catch((error: unknown) => error);
+        expect(refusal).toMatchObject({ code: "ERR_KILN_UNSUPPORTED" });
+        expect(seen).toEqual([]);
+        skip(`${name}: ${(refusal as Error).message}`);
+      }
+      await solve();
+      expect(new Set(seen)).toEqual(new Set(["Bearer hush"]));
+    } finally {
+      server.close();
+    }
+  });
+
   it("BuildHTTPSource: fetches, names, reuses by etag, and says 404", async () => {
     let fetched = 0;
     const server: Server = createServer((request, response) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
-import { wrongArgument } from "../llb/check-argument.js";
+import { checkChoice, wrongArgument } from "../llb/check-argument.js";
 import type { Definition } from "../llb/definition.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
@@ -165,11 +165,16 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Makes a client for an address: `unix://`, `tcp://` or `docker://`. Nothing is sent yet.
+   * Makes a client for an address, see `parseAddress`: `unix://`, `tcp://`, `docker://`, or one of another program that
+   * connects (`docker-container://`, `ssh://` …). Nothing is sent yet.
    *
-   * Rejects with `ERR_KILN_INVALID_ADDRESS`, or `ERR_KILN_TLS` for certificate files that cannot be read.
+   * Rejects with `ERR_KILN_INVALID_ADDRESS`, `ERR_KILN_INVALID_ARGUMENT`, `ERR_KILN_UNKNOWN_OPTION`, or `ERR_KILN_TLS`
+   * for certificate files that cannot be read.
    */
   static async connect(address: string, options: ClientOptions = {}): Promise<Client> {
+    const call = "Client.connect()";
+    checkOptions(call, options, ["tls", "env", "credentials", "clientTokens", "registryTls"]);
+    checkChoice(call, "clientTokens", options.clientTokens ?? "never", ["authenticated", "always", "never"]);
     return new Client(await openConnection(parseAddress(address), { tls: options.tls }), options);
   }
 

@@ -1,6 +1,7 @@
 import type { PongResponse } from "../../gen/moby/buildkit/v1/frontend/gateway_pb.js";
 import { checkOptions } from "../../internal/check-options.js";
 import {
+  checkChoice,
   checkDigest,
   checkFlag,
   checkInteger,
@@ -183,7 +184,9 @@ export class Gateway {
   async resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage> {
     const call = "resolveImageConfig()";
     checkOptions(call, options, ["platform", "resolveMode", "layout", "signal"]);
-    const { platform, resolveMode = "default", layout } = options;
+    const { platform, layout } = options;
+    const modes = ["default", "pull", "local"] as const;
+    const resolveMode = checkChoice(call, "resolveMode", options.resolveMode ?? "default", modes);
     const response = await this.#bridge.call(
       (client, rpc) =>
         client.resolveImageConfig(

@@ -23,6 +23,9 @@ describe("--output", () => {
     ["type=local,dest=out", { type: "local", dir: "out" }],
     ["./out", { type: "local", dir: "./out" }],
     ["tar:f.tar", { type: "tar", target: "f.tar" }],
+    ["docker-image:a/b:1", { type: "docker-image", names: ["a/b:1"] }],
+    ["type=docker,name=a;b", { type: "docker-image", names: ["a", "b"] }],
+    ["type=docker,name=a,dest=./a.tar", { type: "docker-tar", target: "./a.tar" }],
   ])("%s", (text, expected) => {
     expect(parseOutput(text)).toMatchObject(expected);
   });

@@ -28,10 +28,13 @@ export interface FileTargetSpec {
   readonly onMetadata?: ((metadata: ExporterMetadata) => void) | undefined;
 }
 
-/** A stream that receives a tar; opened when the daemon begins, ended when it is whole. */
+/**
+ * A stream that receives a tar; opened when the daemon begins, ended when it is whole. Opening none says that the tar is
+ * there already: the daemon then sends nothing, and image exporters count that as done.
+ */
 export interface StreamTarget {
   readonly kind: "stream";
-  open(): Writable | Promise<Writable>;
+  open(): Writable | undefined | Promise<Writable | undefined>;
   readonly onMetadata?: ((metadata: ExporterMetadata) => void) | undefined;
 }
 
@@ -74,7 +77,8 @@ export function fileSendService(
             await receive(call, target);
             call.end();
           } catch (error) {
-            options.onProblem?.(id, error);
+            const exists = error instanceof ServiceRefusal && error.code === status.ALREADY_EXISTS;
+            if (!exists) options.onProblem?.(id, error);
             call.emit("error", statusOf(error));
           }
         };
@@ -115,7 +119,9 @@ async function receiveFile(call: ServerDuplexStream<Buffer, Buffer>, path: strin
 }
 
 async function receiveStream(call: ServerDuplexStream<Buffer, Buffer>, target: StreamTarget): Promise<void> {
-  await pour(call, await target.open());
+  const out = await target.open();
+  if (out === undefined) throw new ServiceRefusal(status.ALREADY_EXISTS, "the target exists");
+  await pour(call, out);
 }
 
 /** Writes all data of the call, honouring the writer's pace; rejects when the call ends before its end. */

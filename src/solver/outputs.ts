@@ -68,8 +68,11 @@ export interface DockerTarOptions extends LayerOptions {
   readonly name?: string | undefined;
 }
 
-/** Where a tar goes: a file (written under a temporary name and renamed when whole), or a stream to be opened. */
-export type FileTarget = string | (() => Writable | Promise<Writable>);
+/**
+ * Where a tar goes: a file (written under a temporary name and renamed when whole), or a stream to be opened. For
+ * `ociTar` and `dockerTar`, opening none says that the tar is there already: nothing is sent, and the build succeeds.
+ */
+export type FileTarget = string | (() => Writable | undefined | Promise<Writable | undefined>);
 
 /** An image pushed to a registry. Made by {@link registry}. */
 export interface RegistryOutput {

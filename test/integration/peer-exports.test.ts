@@ -208,6 +208,20 @@ describeEachEngine("exports and refusals, as BuildKit's own client tests them", 
     expect(first?.manifest.layers[0]?.digest).not.toBe(second?.manifest.layers[0]?.digest);
   });
 
+  it("ExporterTargetExists: a target that is there already is left alone, and the digest is still told", async () => {
+    let opened = 0;
+    const there = (): undefined => {
+      opened += 1;
+    };
+    const { outputs, exporterResponse } = await client.solve(marshal(busybox().file(mkfile("/there", id))), {
+      outputs: [ociTar(there)],
+      config,
+    }).result;
+    expect(opened).toBe(1);
+    expect(outputs[0]?.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(exporterResponse["containerimage.digest"]).toBe(outputs[0]?.digest);
+  });
+
   it("SourceMap: an error names the place that the op came from", async () => {
     const text = "one\ntwo\nthree\n";
     const file = sourceMap("recipe.txt", { language: "Recipe", data: text });

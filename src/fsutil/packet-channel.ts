@@ -6,6 +6,9 @@
  */
 export interface PacketChannel {
   readonly incoming: AsyncIterable<Uint8Array>;
-  /** Writes one encoded packet; returns a promise only when the transport asks to wait. */
-  write(packet: Uint8Array): void | Promise<void>;
+  /**
+   * Writes one encoded packet, which may be given in parts (they are not changed afterwards); returns a promise only
+   * when the transport asks to wait.
+   */
+  write(...parts: readonly Uint8Array[]): void | Promise<void>;
 }

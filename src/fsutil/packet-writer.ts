@@ -37,9 +37,8 @@ export class PacketWriter {
     return Buffer.from(this.#buffer.subarray(start, HEADROOM + length));
   }
 
-  /** A DATA packet; without bytes it ends the file. */
-  data(id: number, data?: Uint8Array): Uint8Array {
-    const length = data?.length ?? 0;
+  /** What stands before `length` bytes of content in a DATA packet; with none it is the whole packet, a file's end. */
+  dataHeader(id: number, length: number): Uint8Array {
     this.#at = 0;
     this.#number(0x08, DATA_TYPE);
     this.#number(0x18, id);
@@ -47,10 +46,7 @@ export class PacketWriter {
       this.#byte(0x22);
       this.#varint(length);
     }
-    const packet = Buffer.allocUnsafe(this.#at + length);
-    packet.set(this.#buffer.subarray(0, this.#at));
-    if (data !== undefined) packet.set(data, this.#at);
-    return packet;
+    return Buffer.from(this.#buffer.subarray(0, this.#at));
   }
 
   #reserve(stat: FileStat): void {

@@ -157,12 +157,12 @@ class Sender {
       signal: this.#transfer.signal,
     });
     for await (const chunk of content) {
-      const full = this.#transfer.write(this.#writer.data(id, chunk));
+      const full = this.#transfer.write(this.#writer.dataHeader(id, chunk.length), chunk);
       if (full !== undefined) await full;
       this.#bytes += chunk.length;
       this.#options.onProgress?.(this.progress);
     }
-    const full = this.#transfer.write(this.#writer.data(id));
+    const full = this.#transfer.write(this.#writer.dataHeader(id, 0));
     // Before anything is waited for: the receiver may be done as soon as it has this packet.
     this.#owed -= 1;
     this.#files += 1;

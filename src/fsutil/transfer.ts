@@ -107,10 +107,10 @@ export class Transfer {
     throw new KilnError("ERR_KILN_RPC", `the other side gave up the transfer of files: ${packet.message}`);
   }
 
-  /** Writes an encoded packet; a promise when the transport asks to wait. Throws when the transfer has failed. */
-  write(packet: Uint8Array): Promise<void> | undefined {
+  /** Writes an encoded packet, whole or in parts; a promise when the transport asks to wait. Throws when the transfer has failed. */
+  write(...parts: readonly Uint8Array[]): Promise<void> | undefined {
     this.signal.throwIfAborted();
-    const full = this.#channel.write(packet);
+    const full = this.#channel.write(...parts);
     return full === undefined ? undefined : this.#orStopped(full);
   }
 

@@ -9,14 +9,7 @@ const tag = 0x0a;
 export function encodeBytesMessage(chunks: readonly Uint8Array[]): Buffer {
   let length = 0;
   for (const chunk of chunks) length += chunk.length;
-  if (length === 0) return Buffer.alloc(0);
-  const header: number[] = [tag];
-  let rest = length;
-  while (rest > 0x7f) {
-    header.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  header.push(rest);
+  const header = bytesMessageHeader(length);
   const message = Buffer.allocUnsafe(header.length + length);
   message.set(header, 0);
   let offset = header.length;
@@ -25,6 +18,19 @@ export function encodeBytesMessage(chunks: readonly Uint8Array[]): Buffer {
     offset += chunk.length;
   }
   return message;
+}
+
+/** What stands before `length` bytes of data in a `BytesMessage`: nothing for none. */
+export function bytesMessageHeader(length: number): Buffer {
+  if (length === 0) return Buffer.alloc(0);
+  const header: number[] = [tag];
+  let rest = length;
+  while (rest > 0x7f) {
+    header.push((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  header.push(rest);
+  return Buffer.from(header);
 }
 
 /**

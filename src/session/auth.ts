@@ -1,12 +1,13 @@
 import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { Auth } from "../gen/moby/filesync/v1/auth_pb.js";
-import type { Attachable } from "./attachable.js";
 import type { Credentials } from "./docker-auth.js";
 import { fetchToken, type RegistryTls } from "./fetch-token.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryService } from "./grpc/unary-service.js";
 import { publicKeyBytes, signedMessage, tokenKey } from "./token-key.js";
 import type { TokenSeeds } from "./token-seeds.js";
-import { ServiceRefusal, unaryService } from "./unary-service.js";
 
 /** Finds credentials for a registry host; `undefined` = anonymous. */
 export type CredentialsProvider = (host: string, signal: AbortSignal) => Promise<Credentials | undefined>;

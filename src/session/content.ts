@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type ServerDuplexStream, type ServerWritableStream, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import {
   Content,
   ListContentRequestSchema,
@@ -13,9 +13,11 @@ import {
   WriteContentResponseSchema,
 } from "../gen/containerd/services/content/v1/content_pb.js";
 import { type Digest, isDigest } from "../oci/digest.js";
-import { type Attachable, rawService } from "./attachable.js";
 import { type BlobWriter, ContentConflict, type ContentStore } from "./content-store.js";
-import { headerOf, ServiceRefusal, statusOf, unaryMethods } from "./unary-service.js";
+import type { ServerCall } from "./grpc/server-call.js";
+import type { Attachable, SessionMethod } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryMethods } from "./grpc/unary-service.js";
 
 /** Metadata key in which the daemon names the store it means. */
 const storeHeader = "buildkit-attachable-store-id";
@@ -36,7 +38,7 @@ export function contentService(stores: ReadonlyMap<string, ContentStore>): Attac
       throw new ServiceRefusal(status.NOT_FOUND, `unknown store ${id ?? "(none named)"}`);
     return store;
   };
-  return rawService(Content.typeName, [
+  const methods: readonly SessionMethod[] = [
     ...unaryMethods(Content, {
       async info(request, context) {
         const found = await choose(context.header(storeHeader)).info(checkDigest(request.digest));
@@ -63,49 +65,23 @@ export function contentService(stores: ReadonlyMap<string, ContentStore>): Attac
     }),
     {
       name: "List",
-      clientStream: false,
-      serverStream: true,
-      handler: (call: ServerWritableStream<Buffer, Buffer>) =>
-        answer(call, async () => {
-          fromBinary(ListContentRequestSchema, call.request);
-          for await (const blob of choose(headerOf(call, storeHeader)).list()) {
-            await send(
-              call,
-              toBinary(
-                ListContentResponseSchema,
-                create(ListContentResponseSchema, {
-                  info: [
-                    {
-                      digest: blob.digest,
-                      size: BigInt(blob.size),
-                      updatedAt: timestampFromDate(blob.modifiedAt),
-                    },
-                  ],
-                }),
-              ),
-            );
-          }
-        }),
+      async handle(call) {
+        fromBinary(ListContentRequestSchema, await call.message());
+        for await (const blob of choose(call.header(storeHeader)).list()) {
+          const at = timestampFromDate(blob.modifiedAt);
+          const info = [{ digest: blob.digest, size: BigInt(blob.size), updatedAt: at }];
+          await call.write(toBinary(ListContentResponseSchema, create(ListContentResponseSchema, { info })));
+        }
+      },
     },
-    {
-      name: "Read",
-      clientStream: false,
-      serverStream: true,
-      handler: (call: ServerWritableStream<Buffer, Buffer>) =>
-        answer(call, () => read(call, choose(headerOf(call, storeHeader)))),
-    },
-    {
-      name: "Write",
-      clientStream: true,
-      serverStream: true,
-      handler: (call: ServerDuplexStream<Buffer, Buffer>) =>
-        answer(call, () => write(call, choose(headerOf(call, storeHeader)))),
-    },
-  ]);
+    { name: "Read", handle: (call) => read(call, choose(call.header(storeHeader))) },
+    { name: "Write", handle: (call) => write(call, choose(call.header(storeHeader))) },
+  ];
+  return { name: Content.typeName, methods };
 }
 
-async function read(call: ServerWritableStream<Buffer, Buffer>, store: ContentStore): Promise<void> {
-  const request = fromBinary(ReadContentRequestSchema, call.request);
+async function read(call: ServerCall, store: ContentStore): Promise<void> {
+  const request = fromBinary(ReadContentRequestSchema, await call.message());
   const digest = checkDigest(request.digest);
   const file = await store.openBlob(digest);
   if (file === undefined) throw notFound(digest);
@@ -122,8 +98,7 @@ async function read(call: ServerWritableStream<Buffer, Buffer>, store: ContentSt
       const { bytesRead } = await file.read(data, 0, data.length, offset);
       if (bytesRead === 0)
         throw new ServiceRefusal(status.DATA_LOSS, `${digest} became shorter while it was read`);
-      await send(
-        call,
+      await call.write(
         toBinary(
           ReadContentResponseSchema,
           create(ReadContentResponseSchema, {
@@ -139,15 +114,15 @@ async function read(call: ServerWritableStream<Buffer, Buffer>, store: ContentSt
   }
 }
 
-async function write(call: ServerDuplexStream<Buffer, Buffer>, store: ContentStore): Promise<void> {
+async function write(call: ServerCall, store: ContentStore): Promise<void> {
   if (store.begin === undefined)
     throw new ServiceRefusal(status.PERMISSION_DENIED, "this store is read-only");
   let writer: BlobWriter | undefined;
   let expected: Digest | undefined;
   let total = 0;
   try {
-    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
-      const request = fromBinary(WriteContentRequestSchema, bytes as Buffer);
+    for await (const bytes of call.messages()) {
+      const request = fromBinary(WriteContentRequestSchema, bytes);
       if (writer === undefined && request.ref === "") {
         throw new ServiceRefusal(status.INVALID_ARGUMENT, "the first message of a write must name it");
       }
@@ -161,8 +136,7 @@ async function write(call: ServerDuplexStream<Buffer, Buffer>, store: ContentSto
       }
       writer ??= await store.begin();
       const digest = await apply(writer, request, total, expected);
-      await send(
-        call,
+      await call.write(
         toBinary(
           WriteContentResponseSchema,
           create(WriteContentResponseSchema, {
@@ -217,40 +191,4 @@ function checkDigest(text: string): Digest {
 
 function notFound(digest: string): ServiceRefusal {
   return new ServiceRefusal(status.NOT_FOUND, `content ${digest}: not found`);
-}
-
-/** What the handlers of this file use of a stream, whichever its kind. */
-interface Answering {
-  readonly cancelled: boolean;
-  write(message: Buffer): boolean;
-  end(): unknown;
-  emit(event: "error", error: unknown): boolean;
-  once(event: string, listener: () => void): unknown;
-  off(event: string, listener: () => void): unknown;
-}
-
-/** Runs a streaming handler; ends the call when it returns, with its error's status when it throws. */
-async function answer(call: Answering, handle: () => Promise<void>): Promise<void> {
-  try {
-    await handle();
-    call.end();
-  } catch (error) {
-    call.emit("error", statusOf(error));
-  }
-}
-
-/** Sends one message and waits while the transport is full. */
-async function send(call: Answering, bytes: Uint8Array): Promise<void> {
-  if (call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      call.off("drain", done);
-      call.off("close", done);
-      call.off("cancelled", done);
-      resolve();
-    };
-    call.once("drain", done);
-    call.once("close", done);
-    call.once("cancelled", done);
-  });
 }

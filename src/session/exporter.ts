@@ -1,7 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import { Exporter } from "../gen/moby/exporter/v1/exporter_pb.js";
-import type { Attachable } from "./attachable.js";
-import { ServiceRefusal, unaryService } from "./unary-service.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryService } from "./grpc/unary-service.js";
 
 /** A result that is about to be exported. */
 export interface FinishedResult {

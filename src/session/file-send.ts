@@ -2,15 +2,15 @@ import { createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { receiveTree } from "../fsutil/receive.js";
 import { FileSend } from "../gen/moby/filesync/v1/filesync_pb.js";
 import { randomId } from "../internal/random-id.js";
 import { decodeBytesMessage } from "../rpc/bytes-message.js";
-import { type Attachable, rawService } from "./attachable.js";
-import { wasBrokenOff } from "./broken-off.js";
-import { packetChannel } from "./packet-stream.js";
-import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
+import { packetChannel } from "./grpc/packet-channel.js";
+import type { ServerCall } from "./grpc/server-call.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
 
 /** What the daemon says about what it is about to send: `containerimage.digest` and the like. */
 export type ExporterMetadata = Readonly<Record<string, string>>;
@@ -62,40 +62,32 @@ export function fileSendService(
   targets: ReadonlyMap<number, FileSendTarget>,
   options: FileSendOptions = {},
 ): Attachable {
-  return rawService(FileSend.typeName, [
-    {
-      name: FileSend.method.diffCopy.name,
-      clientStream: true,
-      serverStream: true,
-      handler: (call: ServerDuplexStream<Buffer, Buffer>) => {
-        const id = Number(headerOf(call, idHeader) ?? "0");
-        const transfer = async (): Promise<void> => {
-          try {
-            const target = targets.get(id);
-            if (target === undefined)
-              throw new ServiceRefusal(status.NOT_FOUND, `nothing was asked of exporter ${id}`);
-            await receive(call, target);
-            call.end();
-          } catch (error) {
-            const exists = error instanceof ServiceRefusal && error.code === status.ALREADY_EXISTS;
-            if (!exists) options.onProblem?.(id, error);
-            call.emit("error", statusOf(error));
-          }
-        };
-        const over = transfer();
-        options.onTransfer?.(over);
-      },
-    },
-  ]);
+  const diffCopy = async (call: ServerCall): Promise<void> => {
+    const id = Number(call.header(idHeader) ?? "0");
+    try {
+      const target = targets.get(id);
+      if (target === undefined) {
+        throw new ServiceRefusal(status.NOT_FOUND, `nothing was asked of exporter ${id}`);
+      }
+      await receive(call, target);
+    } catch (error) {
+      const exists = error instanceof ServiceRefusal && error.code === status.ALREADY_EXISTS;
+      if (!exists) options.onProblem?.(id, error);
+      throw error;
+    }
+  };
+  const handle = (call: ServerCall): Promise<void> => {
+    const transfer = diffCopy(call);
+    options.onTransfer?.(transfer.catch(() => {}));
+    return transfer;
+  };
+  return { name: FileSend.typeName, methods: [{ name: FileSend.method.diffCopy.name, handle }] };
 }
 
-function receive(call: ServerDuplexStream<Buffer, Buffer>, target: FileSendTarget): Promise<void> {
+function receive(call: ServerCall, target: FileSendTarget): Promise<void> {
   switch (target.kind) {
-    case "dir": {
-      const gone = new AbortController();
-      call.on("cancelled", () => gone.abort(new Error("the daemon gave up sending")));
-      return receiveTree(packetChannel(call), target.path, { signal: gone.signal }).then(() => undefined);
-    }
+    case "dir":
+      return receiveTree(packetChannel(call), target.path, { signal: call.signal }).then(() => undefined);
     case "file":
       target.onMetadata?.(metadataOf(call));
       return receiveFile(call, target.path);
@@ -107,7 +99,7 @@ function receive(call: ServerDuplexStream<Buffer, Buffer>, target: FileSendTarge
   }
 }
 
-async function receiveFile(call: ServerDuplexStream<Buffer, Buffer>, path: string): Promise<void> {
+async function receiveFile(call: ServerCall, path: string): Promise<void> {
   const temporary = `${path}.${randomId()}.part`;
   try {
     await pour(call, createWriteStream(temporary, { flags: "wx" }));
@@ -118,14 +110,14 @@ async function receiveFile(call: ServerDuplexStream<Buffer, Buffer>, path: strin
   }
 }
 
-async function receiveStream(call: ServerDuplexStream<Buffer, Buffer>, target: StreamTarget): Promise<void> {
+async function receiveStream(call: ServerCall, target: StreamTarget): Promise<void> {
   const out = await target.open();
   if (out === undefined) throw new ServiceRefusal(status.ALREADY_EXISTS, "the target exists");
   await pour(call, out);
 }
 
 /** Writes all data of the call, honouring the writer's pace; rejects when the call ends before its end. */
-async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Promise<void> {
+async function pour(call: ServerCall, out: Writable): Promise<void> {
   const done = finished(out);
   // Awaited below; until then a failure must not count as unhandled.
   done.catch(() => {});
@@ -133,16 +125,15 @@ async function pour(call: ServerDuplexStream<Buffer, Buffer>, out: Writable): Pr
   const giveUp = (): void => {
     out.destroy();
   };
-  call.once("cancelled", giveUp);
+  call.signal.addEventListener("abort", giveUp, { once: true });
   try {
-    for await (const message of call.iterator({ destroyOnReturn: false })) {
-      const data = decodeBytesMessage(message as Buffer);
+    for await (const message of call.messages()) {
+      const data = decodeBytesMessage(message);
       if (data.length === 0 || out.write(data)) continue;
       await drained(out);
       if (out.destroyed) break;
     }
-    if (await wasBrokenOff(call)) throw new Error("the daemon broke off before the end");
-    call.off("cancelled", giveUp);
+    call.signal.removeEventListener("abort", giveUp);
     out.end();
     await done;
   } catch (error) {
@@ -164,10 +155,9 @@ function drained(out: Writable): Promise<void> {
   });
 }
 
-function metadataOf(call: ServerDuplexStream<Buffer, Buffer>): ExporterMetadata {
-  const metadata: Record<string, string> = {};
-  for (const [key, value] of Object.entries(call.metadata.getMap())) {
-    if (key.startsWith(metadataPrefix)) metadata[key.slice(metadataPrefix.length)] = value.toString();
-  }
-  return metadata;
+function metadataOf(call: ServerCall): ExporterMetadata {
+  const names = call.headerNames().filter((name) => name.startsWith(metadataPrefix));
+  return Object.fromEntries(
+    names.map((name) => [name.slice(metadataPrefix.length), call.header(name) ?? ""]),
+  );
 }

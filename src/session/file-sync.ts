@@ -1,10 +1,11 @@
-import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { sendTree } from "../fsutil/send.js";
 import { openTree, type Tree } from "../fsutil/tree.js";
 import { FileSync } from "../gen/moby/filesync/v1/filesync_pb.js";
-import { type Attachable, rawService } from "./attachable.js";
-import { packetChannel } from "./packet-stream.js";
-import { headerOf, ServiceRefusal, statusOf } from "./unary-service.js";
+import { packetChannel } from "./grpc/packet-channel.js";
+import type { ServerCall } from "./grpc/server-call.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
 
 /** A local tree to be sent; made by {@link openLocalTree}. */
 export type LocalTree = Tree;
@@ -34,38 +35,30 @@ export interface FileSyncOptions {
  * name that is not in `trees` is refused in the words of BuildKit's own client.
  */
 export function fileSyncService(trees: ReadonlyMap<string, Tree>, options: FileSyncOptions = {}): Attachable {
-  return rawService(FileSync.typeName, [
-    {
-      name: FileSync.method.diffCopy.name,
-      clientStream: true,
-      serverStream: true,
-      handler: async (call: ServerDuplexStream<Buffer, Buffer>) => {
-        const name = headerList(call, "dir-name")[0] ?? "";
-        const gone = new AbortController();
-        call.on("cancelled", () => gone.abort(new Error("the daemon no longer wants the files")));
-        try {
-          const tree = trees.get(name);
-          if (tree === undefined)
-            throw new ServiceRefusal(status.NOT_FOUND, `no access allowed to dir "${name}"`);
-          const narrowed = tree.narrow({
-            include: headerList(call, "include-patterns"),
-            exclude: headerList(call, "exclude-patterns"),
-            followPaths: headerList(call, "followpaths"),
-          });
-          await sendTree(packetChannel(call), narrowed, { signal: gone.signal });
-          call.end();
-        } catch (error) {
-          if (!call.cancelled) options.onProblem?.(name, error);
-          call.emit("error", statusOf(error));
-        }
-      },
-    },
-  ]);
+  const diffCopy = async (call: ServerCall): Promise<void> => {
+    const name = headerList(call, "dir-name")[0] ?? "";
+    try {
+      const tree = trees.get(name);
+      if (tree === undefined) {
+        throw new ServiceRefusal(status.NOT_FOUND, `no access allowed to dir "${name}"`);
+      }
+      const narrowed = tree.narrow({
+        include: headerList(call, "include-patterns"),
+        exclude: headerList(call, "exclude-patterns"),
+        followPaths: headerList(call, "followpaths"),
+      });
+      await sendTree(packetChannel(call), narrowed, { signal: call.signal });
+    } catch (error) {
+      if (!call.cancelled) options.onProblem?.(name, error);
+      throw error;
+    }
+  };
+  return { name: FileSync.typeName, methods: [{ name: FileSync.method.diffCopy.name, handle: diffCopy }] };
 }
 
 /** All values of a key; since BuildKit 0.12 a key with non-ASCII values comes URL-escaped, marked `KEY-encoded`. */
-function headerList(call: ServerDuplexStream<Buffer, Buffer>, key: string): readonly string[] {
-  const values = call.metadata.get(key).map((value) => value.toString());
-  if (headerOf(call, `${key}-encoded`) !== "1") return values;
+function headerList(call: ServerCall, key: string): readonly string[] {
+  const values = call.headers(key);
+  if (call.header(`${key}-encoded`) !== "1") return values;
   return values.map((value) => decodeURIComponent(value.replaceAll("+", "%20")));
 }

@@ -1,6 +1,6 @@
 import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.js";
-import type { Attachable } from "./attachable.js";
-import { unaryService } from "./unary-service.js";
+import type { Attachable } from "./grpc/service.js";
+import { unaryService } from "./grpc/unary-service.js";
 
 /**
  * gRPC's health service, always SERVING.

@@ -7,8 +7,9 @@ import {
   PolicyVerifier,
 } from "../gen/moby/buildkit/v1/sourcepolicy/policysession/policysession_pb.js";
 import type { Platform as PbPlatform } from "../gen/pb/ops_pb.js";
-import type { Attachable } from "./attachable.js";
-import { ServiceRefusal, unaryService } from "./unary-service.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryService } from "./grpc/unary-service.js";
 
 /** A source that the daemon asks about. */
 export interface CheckedSource {

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { Secrets } from "../gen/moby/buildkit/secrets/v1/secrets_pb.js";
-import type { Attachable } from "./attachable.js";
-import { ServiceRefusal, unaryService } from "./unary-service.js";
+import type { Attachable } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryService } from "./grpc/unary-service.js";
 
 /** BuildKit's own client refuses larger secrets; so do we, before the daemon is bothered. */
 export const secretLimit: number = 500 * 1024;

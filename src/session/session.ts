@@ -1,16 +1,15 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
-import { Server } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { createDeferred } from "../internal/deferred.js";
 import { randomId } from "../internal/random-id.js";
 import { type Connection, messageLimit } from "../rpc/connection.js";
 import { openTunnel } from "../rpc/tunnel.js";
-import type { Attachable } from "./attachable.js";
+import { type Attachable, methodPath } from "./grpc/service.js";
+import { SessionServer } from "./grpc/session-server.js";
 import { healthService } from "./health.js";
 import { Liveness } from "./liveness.js";
-import { createTunedInjector } from "./tune-server.js";
 
 /**
  * How long the daemon is asked to wait for an answer to its health checks, from BuildKit 0.30 on; older ones have their
@@ -56,20 +55,17 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   const id = options.id ?? randomId();
   const liveness = new Liveness();
   const services = [healthService(() => liveness.sign()), ...options.services];
-  const server = new Server({
-    "grpc.max_receive_message_length": messageLimit,
-    "grpc.max_send_message_length": messageLimit,
-  });
-  for (const service of services) service.register(server);
+  const server = new SessionServer(services, { messageLimit });
   const tunnel = openTunnel(connection, sessionMethod, {
     metadata: {
       "x-docker-expose-session-uuid": id,
       "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
-      "x-docker-expose-session-grpc-method": services.flatMap(({ methods }) => methods),
+      "x-docker-expose-session-grpc-method": services.flatMap((service) =>
+        service.methods.map((method) => methodPath(service, method)),
+      ),
       [healthTimeoutHeader]: String(healthTimeoutMs),
     },
   });
-  const injector = createTunedInjector(server);
   liveness.watch((silentMs) => {
     tunnel.destroy(
       new KilnError(
@@ -90,9 +86,9 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   tunnel.once("close", () => {
     liveness.stop();
     if (closing === undefined) lost.resolve(lostError(failure));
-    server.forceShutdown();
+    server.shutdown();
   });
-  injector.injectConnection(tunnel);
+  server.serve(tunnel);
   const close = (): Promise<void> => {
     closing ??= closeTunnel(tunnel, server);
     return closing;
@@ -100,7 +96,7 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   return { id, lost: lost.promise, close, [Symbol.asyncDispose]: close };
 }
 
-async function closeTunnel(tunnel: Duplex, server: Server): Promise<void> {
+async function closeTunnel(tunnel: Duplex, server: SessionServer): Promise<void> {
   if (!tunnel.destroyed) {
     const patience = AbortSignal.timeout(closeGraceMs);
     tunnel.on("error", () => {});
@@ -114,7 +110,7 @@ async function closeTunnel(tunnel: Duplex, server: Server): Promise<void> {
       await closed;
     }
   }
-  server.forceShutdown();
+  server.shutdown();
 }
 
 function lostError(failure: Error | undefined): KilnError {

@@ -1,12 +1,14 @@
 import { connect, type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { SSH } from "../gen/moby/sshforward/v1/ssh_pb.js";
-import { type Attachable, rawService } from "./attachable.js";
-import { bytesDuplex } from "./bytes-duplex.js";
+import { bytesDuplex } from "./grpc/bytes-duplex.js";
+import type { ServerCall } from "./grpc/server-call.js";
+import type { Attachable, SessionMethod } from "./grpc/service.js";
+import { ServiceRefusal } from "./grpc/status.js";
+import { unaryMethods } from "./grpc/unary-service.js";
 import { filterAgent } from "./ssh-agent-filter.js";
-import { headerOf, ServiceRefusal, statusOf, unaryMethods } from "./unary-service.js";
 
 /** The agent that steps get which name none. */
 const defaultId = "default";
@@ -44,7 +46,7 @@ export function sshService(sources: Readonly<Record<string, SshSource>>, options
   const note = (error: unknown): void => {
     if (error instanceof KilnError) options.onProblem?.(error);
   };
-  return rawService(SSH.typeName, [
+  const methods: readonly SessionMethod[] = [
     ...unaryMethods(SSH, {
       async checkAgent({ ID }) {
         try {
@@ -59,35 +61,33 @@ export function sshService(sources: Readonly<Record<string, SshSource>>, options
     }),
     {
       name: SSH.method.forwardAgent.name,
-      clientStream: true,
-      serverStream: true,
-      handler: async (call: ServerDuplexStream<Buffer, Buffer>) => {
+      async handle(call) {
         try {
-          const id = headerOf(call, idHeader) ?? "";
+          const id = call.header(idHeader) ?? "";
           const source = find(id);
           await forward(call, await open(id, socketPath(id, source, options.env)), "socket" in source);
         } catch (error) {
           note(error);
-          call.emit("error", statusOf(error));
+          throw error;
         }
       },
     },
-  ]);
+  ];
+  return { name: SSH.typeName, methods };
 }
 
-async function forward(
-  call: ServerDuplexStream<Buffer, Buffer>,
-  socket: Socket,
-  raw: boolean,
-): Promise<void> {
+async function forward(call: ServerCall, socket: Socket, raw: boolean): Promise<void> {
   const pipe = bytesDuplex(call);
   pipe.on("error", () => {});
   socket.on("error", () => {});
   try {
-    if (raw) await Promise.all([pipeline(pipe, socket), pipeline(socket, pipe)]);
-    else {
+    if (raw) {
+      // The call is over when this machine's side is: gRPC's server cannot half-close.
+      const asked = pipeline(pipe, socket);
+      asked.catch(() => {});
+      await pipeline(socket, pipe);
+    } else {
       await filterAgent(pipe, pipe, socket);
-      pipe.end();
     }
   } catch (error) {
     // The step that used it has ended: nobody is left to be told.

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { KilnError } from "../errors.js";
-import type { Attachable } from "../session/attachable.js";
 import { authService, type ClientTokens, type CredentialsProvider } from "../session/auth.js";
 import { contentService } from "../session/content.js";
 import {
@@ -12,6 +11,7 @@ import {
 import { type ExporterChoice, exporterService, type FinishedResult } from "../session/exporter.js";
 import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
 import { fileSyncService, type LocalTree } from "../session/file-sync.js";
+import type { Attachable } from "../session/grpc/service.js";
 import { policyVerifierService, type SourceVerifier } from "../session/policy-verifier.js";
 import { type SecretSource, secretsService } from "../session/secrets.js";
 import { type SshSource, sshService } from "../session/ssh.js";

@@ -28,11 +28,10 @@ import { LLBBridge, type Result } from "../gen/moby/buildkit/v1/frontend/gateway
 import { BuildkitVersionSchema, WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb.js";
 import { createDeferred, type Deferred } from "../internal/deferred.js";
 import { capability } from "../llb/capabilities.js";
-import { type RawMethod, rawService } from "../session/attachable.js";
-import { bytesDuplex } from "../session/bytes-duplex.js";
 import { FakeBuild } from "./fake-build.js";
 import { FakeRefusal } from "./fake-refusal.js";
 import { FakeSession } from "./fake-session.js";
+import { addRawService, pipeOf, type RawMethod } from "./grpc-service.js";
 
 /** A request that the fake daemon got. */
 export interface RecordedRequest {
@@ -122,8 +121,8 @@ export class FakeBuildKit implements AsyncDisposable {
   private constructor(options: FakeBuildKitOptions, dir: string) {
     this.#options = options;
     this.#dir = dir;
-    rawService(Control.typeName, this.#controlMethods()).register(this.#server);
-    rawService(LLBBridge.typeName, this.#bridgeMethods()).register(this.#server);
+    addRawService(this.#server, Control.typeName, this.#controlMethods());
+    addRawService(this.#server, LLBBridge.typeName, this.#bridgeMethods());
   }
 
   /** Starts one on a socket of its own. */
@@ -251,7 +250,7 @@ export class FakeBuildKit implements AsyncDisposable {
           };
           const { resolve, reject } = this.#slot(announcement.id);
           const checkMs = this.#options.healthCheckMs ?? 5_000;
-          FakeSession.over(bytesDuplex(call), announcement, checkMs).then(resolve, reject);
+          FakeSession.over(pipeOf(call), announcement, checkMs).then(resolve, reject);
         },
       },
     ];

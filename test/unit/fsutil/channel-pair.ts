@@ -48,8 +48,8 @@ export function drivenChannel(): DrivenChannel {
     written,
     channel: {
       incoming: inbox,
-      write(packet) {
-        written.push(Uint8Array.from(packet));
+      write(...parts) {
+        written.push(Buffer.concat(parts));
       },
     },
     send(...packets) {
@@ -64,7 +64,7 @@ export function channelPair(): readonly [a: PacketChannel, b: PacketChannel] {
   const toA = new Inbox();
   const toB = new Inbox();
   return [
-    { incoming: toA, write: (packet) => toB.push(Uint8Array.from(packet)) },
-    { incoming: toB, write: (packet) => toA.push(Uint8Array.from(packet)) },
+    { incoming: toA, write: (...parts) => toB.push(Buffer.concat(parts)) },
+    { incoming: toB, write: (...parts) => toA.push(Buffer.concat(parts)) },
   ];
 }

@@ -32,7 +32,10 @@ function stat(path: string, mode = 0o644, more: Partial<FileStat> = {}): Uint8Ar
   return writer.stat({ path, mode, ...plain, ...more });
 }
 
-const data = (id: number, text = ""): Uint8Array => writer.data(id, Buffer.from(text));
+const data = (id: number, text = ""): Uint8Array => {
+  const content = Buffer.from(text);
+  return Buffer.concat([writer.dataHeader(id, content.length), content]);
+};
 
 function start(target: string, options: ReceiveTreeOptions = {}) {
   const driven = drivenChannel();

@@ -87,6 +87,23 @@ export class Definition {
     return this.#infos;
   }
 
+  /**
+   * For the rewriting of sources: a definition of other ops. `renamed` leads from the digests that ops had to those
+   * that they have there.
+   */
+  withOps(
+    parts: Pick<DefinitionParts, "ops" | "metadata" | "source">,
+    renamed: ReadonlyMap<string, string>,
+  ): Definition {
+    const vertices = new Map(
+      [...(this.#digests ?? [])].map(([vertex, { digest }]) => [
+        vertex,
+        { digest: renamed.get(digest) ?? digest },
+      ]),
+    );
+    return new Definition({ ...parts, vertices, unsentCaps: this.unsentCaps });
+  }
+
   /** The bytes of the `pb.Definition`, all maps sorted: equal graphs give equal bytes. */
   toBinary(): Uint8Array {
     return encodeEnvelope(this.ops, this.metadata, this.source);

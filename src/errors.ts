@@ -23,6 +23,9 @@ export type KilnErrorCode =
   | "ERR_KILN_LAYOUT_INVALID"
   | "ERR_KILN_OUTPUT_EXISTS"
   | "ERR_KILN_OUTPUT_UNWRITABLE"
+  // Locked sources.
+  | "ERR_KILN_LOCK_INVALID"
+  | "ERR_KILN_SOURCE_UNLOCKED"
   // Finding and reaching a daemon.
   | "ERR_KILN_NO_DAEMON"
   | "ERR_KILN_CONNECT_FAILED"

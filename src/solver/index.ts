@@ -99,4 +99,25 @@ export {
 export type { OutputChooser } from "./run-session-solve.js";
 export type { BuildFunction, IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
+export { readSourceLock, writeSourceLock } from "./source-lock/lock-file.js";
+export {
+  type LockedDefinition,
+  type LockedDefinitionOptions,
+  type LockSourcesOptions,
+  lockedDefinition,
+  lockSources,
+} from "./source-lock/lock-sources.js";
+export { formatSourceLock, parseSourceLock } from "./source-lock/lock-text.js";
+export { type PinOptions, pinDefinition } from "./source-lock/pin-definition.js";
+export {
+  emptySourceLock,
+  type LockedGit,
+  type LockedHttp,
+  type LockedImage,
+  type LockedSource,
+  mergeSourceLocks,
+  type PullMode,
+  type SourceLock,
+} from "./source-lock/source-lock.js";
+export { sourceLockPolicy } from "./source-lock/source-lock-policy.js";
 export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";

@@ -17,6 +17,11 @@ const meanings: readonly Meaning[] = [
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
   },
   {
+    pattern: /digest mismatch sha256:|expected checksum to match/i,
+    code: "ERR_KILN_DIGEST_MISMATCH",
+    hint: "The source is another one than was pinned: lock it again if that is right.",
+  },
+  {
     pattern: /pull access denied|authorization failed|401 Unauthorized|insufficient_scope|no basic auth/i,
     code: "ERR_KILN_UNAUTHORIZED",
     hint: "Log in to the registry (`docker login HOST`), or pass credentials.",

@@ -33,7 +33,10 @@ export type SourceRule =
       readonly action: "convert";
       readonly selector: SourceSelector;
       readonly updates: {
-        /** `$1`, `$2` … stand for what wildcards and groups matched. */
+        /**
+         * `$1`, `$2` … stand for what wildcards and groups matched; not with `exact`. Left out, the daemon takes the
+         * selector's text, wildcards and all: then use a selector without them.
+         */
         readonly identifier?: string | undefined;
         /** E.g. `http.checksum`. */
         readonly attrs?: Readonly<Record<string, string>> | undefined;
@@ -71,12 +74,18 @@ function ruleToPb(rule: SourceRule, index: number) {
   const action = checkChoice(call, "action", rule.action, ["allow", "deny", "convert"]);
   checkOptions(call, rule, ["action", "selector", ...(action === "convert" ? ["updates"] : [])]);
   checkOptions(`${call}.selector`, rule.selector, ["identifier", "match", "constraints"]);
-  const { identifier, match = "wildcard", constraints = [] } = rule.selector;
+  const { match = "wildcard", constraints = [] } = rule.selector;
+  checkName(call, "selector.identifier", rule.selector.identifier);
+  checkChoice(call, "selector.match", match, ["wildcard", "exact", "regex"]);
+  const updates = rule.action === "convert" ? updatesToPb(call, rule.updates) : undefined;
+  // For an exact rule the daemon takes the selector's identifier as the new one, whatever the update says.
+  const asRegex = match === "exact" && updates !== undefined && updates.identifier !== "";
+  const identifier = asRegex ? `^${escaped(rule.selector.identifier)}$` : rule.selector.identifier;
   return {
     action: actions[action],
     selector: {
-      identifier: checkName(call, "selector.identifier", identifier),
-      matchType: matches[checkChoice(call, "selector.match", match, ["wildcard", "exact", "regex"])],
+      identifier,
+      matchType: matches[asRegex ? "regex" : match],
       constraints: constraints.map(({ key, value, condition = "equal" }) => ({
         key: checkName(call, "a constraint's key", key),
         value: checkText(call, "a constraint's value", value),
@@ -86,8 +95,16 @@ function ruleToPb(rule: SourceRule, index: number) {
           ],
       })),
     },
-    ...(rule.action === "convert" ? { updates: updatesToPb(call, rule.updates) } : {}),
+    ...(updates === undefined
+      ? {}
+      : {
+          updates: asRegex ? { ...updates, identifier: updates.identifier.replaceAll("$", "$$$$") } : updates,
+        }),
   };
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function updatesToPb(call: string, updates: Extract<SourceRule, { action: "convert" }>["updates"]) {

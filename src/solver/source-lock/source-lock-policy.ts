@@ -32,12 +32,11 @@ export function sourceLockPolicy(lock: SourceLock): SourcePolicy {
   return { rules };
 }
 
-// Not `exact`: for such a rule the daemon takes the selector's identifier as the new one, whatever `updates` says.
 function imageRule({ source, digest }: LockedImage): SourceRule {
   const reference = parseReference(source.slice(imageScheme.length));
   return {
     action: "convert",
-    selector: { identifier: `^${escaped(source)}$`, match: "regex" },
+    selector: { identifier: source, match: "exact" },
     updates: { identifier: `${imageScheme}${formatReference({ ...reference, digest })}` },
   };
 }

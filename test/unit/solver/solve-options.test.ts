@@ -202,8 +202,8 @@ describe("a source policy as the daemon takes it", () => {
           },
           {
             action: "convert",
-            selector: { identifier: "docker-image://a", match: "exact" },
-            updates: { identifier: "docker-image://b", attrs: { "http.checksum": "sha256:x" } },
+            selector: { identifier: "docker-image://a.b", match: "exact" },
+            updates: { identifier: "docker-image://$1", attrs: { "http.checksum": "sha256:x" } },
           },
         ],
       }),
@@ -221,8 +221,9 @@ describe("a source policy as the daemon takes it", () => {
         },
         {
           action: 2,
-          selector: { identifier: "docker-image://a", matchType: 1, constraints: [] },
-          updates: { identifier: "docker-image://b", attrs: { "http.checksum": "sha256:x" } },
+          // The daemon takes no new identifier from an exact rule.
+          selector: { identifier: "^docker-image://a\\.b$", matchType: 2, constraints: [] },
+          updates: { identifier: "docker-image://$$1", attrs: { "http.checksum": "sha256:x" } },
         },
       ],
     });

@@ -400,7 +400,10 @@ describe("the policy of a lock", () => {
     const converted = (identifier: string): string | undefined => {
       for (const rule of rules) {
         if (rule.action !== "convert") continue;
-        const pattern = new RegExp(rule.selector.identifier);
+        const { match, identifier: selected } = rule.selector;
+        if (match === "exact" && selected === identifier) return rule.updates.identifier;
+        if (match === "exact") continue;
+        const pattern = new RegExp(selected);
         if (!pattern.test(identifier)) continue;
         return identifier.replace(pattern, rule.updates.identifier ?? identifier);
       }

@@ -6,8 +6,17 @@ import type { Platform } from "../oci/platform.js";
 import { formatReference, parseReference } from "../oci/reference.js";
 import type { Connection } from "../rpc/connection.js";
 import type { Session } from "../session/session.js";
-import type { Gateway } from "../solver/gateway/gateway.js";
+import type { Gateway, ResolvedImage } from "../solver/gateway/gateway.js";
 import { withGateway } from "../solver/gateway/with-gateway.js";
+import { resolveLockedImage } from "../solver/source-lock/resolve-image.js";
+import {
+  emptySourceLock,
+  type LockedImage,
+  mergeSourceLocks,
+  type PullMode,
+  type SourceLock,
+} from "../solver/source-lock/source-lock.js";
+import { imageScheme, nameOfSource } from "../solver/source-lock/source-name.js";
 import { baseErrorFrom } from "../solver/translate-solve-error.js";
 import type { LocalInputs } from "./gather-inputs.js";
 
@@ -18,13 +27,19 @@ export interface ResolveBasesOptions {
   readonly platform: Platform;
   readonly inputs: LocalInputs;
   readonly signal: AbortSignal | undefined;
+  /** What registry bases are locked to; see {@link lockOfBases}. Default nothing. */
+  readonly lock?: SourceLock | undefined;
+  /** When bases are resolved by their names. Default `missing`. */
+  readonly pull?: PullMode | undefined;
 }
 
 /**
  * Resolves a chain's bases to digest and config: registry references by the daemon (it knows its mirrors and
- * the session's credentials), OCI layouts from disk.
+ * the session's credentials), OCI layouts from disk. A base that is locked is resolved by its digest, for which a daemon
+ * that has the image asks no registry.
  *
- * Rejects with the reason and the place of the call that named the base.
+ * Rejects with the reason and the place of the call that named the base; with `ERR_KILN_SOURCE_UNLOCKED` under
+ * `pull: "locked"` for one that the lock does not hold.
  */
 export async function resolveBases(
   needs: Needs,
@@ -52,7 +67,7 @@ export async function resolveBases(
     await withGateway(
       connection,
       async (gateway) => {
-        for (const need of remote) facts.set(need.id, await resolveRemote(gateway, need, platform));
+        for (const need of remote) facts.set(need.id, await resolveRemote(gateway, need, options));
       },
       { session, signal },
     );
@@ -60,16 +75,46 @@ export async function resolveBases(
   return facts;
 }
 
+/**
+ * The lock with the registry bases as they were resolved: what a build stores for the next one's {@link resolveBases}.
+ * Bases that name a digest need no entry.
+ */
+export function lockOfBases(
+  needs: Needs,
+  bases: ReadonlyMap<string, BaseFact>,
+  options: { readonly platform: Platform; readonly lock?: SourceLock | undefined },
+): SourceLock {
+  const sources = needs.bases.flatMap((need): readonly LockedImage[] => {
+    const fact = bases.get(need.id);
+    const name = need.kind === "registry" ? nameOfBase(need, options.platform) : undefined;
+    return fact === undefined || name === undefined ? [] : [{ ...name, digest: fact.digest }];
+  });
+  return mergeSourceLocks(options.lock ?? emptySourceLock, { version: 1, sources });
+}
+
+/** The base's name in a lock; `undefined` for one that names a digest. */
+function nameOfBase(
+  { ref }: RegistryBaseNeed,
+  platform: Platform,
+): Pick<LockedImage, "type" | "source" | "platform"> | undefined {
+  const name = nameOfSource({ identifier: `${imageScheme}${ref}`, attrs: {}, platform });
+  return name?.type === "image" ? name : undefined;
+}
+
 async function resolveRemote(
   gateway: Gateway,
   need: RegistryBaseNeed,
-  platform: Platform,
+  { platform, lock = emptySourceLock, pull = "missing" }: ResolveBasesOptions,
 ): Promise<BaseFact> {
-  let resolved: Awaited<ReturnType<Gateway["resolveImageConfig"]>>;
+  const { location } = need;
+  let resolved: ResolvedImage;
   try {
-    resolved = await gateway.resolveImageConfig(need.ref, { platform });
+    const name = nameOfBase(need, platform);
+    resolved = await (name === undefined
+      ? gateway.resolveImageConfig(need.ref, { platform })
+      : resolveLockedImage(gateway, name, { platform, lock, pull, location }));
   } catch (error) {
-    throw baseErrorFrom(error, need.ref, need.location);
+    throw baseErrorFrom(error, need.ref, location);
   }
   return {
     kind: "registry",

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { lockOfBases, resolveBases } from "../../src/engine/resolve-bases.js";
 import {
   copy,
   type Definition,
@@ -14,7 +15,9 @@ import {
   type State,
   scratch,
 } from "../../src/llb/index.js";
+import type { RegistryBaseNeed } from "../../src/model/needs.js";
 import { sha256 } from "../../src/oci/digest.js";
+import { openSession } from "../../src/session/session.js";
 import {
   Client,
   type ClientSolveOptions,
@@ -321,6 +324,45 @@ describeEachEngine("the source lock", ({ name, address }) => {
     } finally {
       await server.close();
       rmSync(served, { recursive: true, force: true });
+    }
+  });
+
+  it("resolves the locked bases of chains, config and all, without their registry", async () => {
+    const front = await registryFront(registry());
+    const session = openSession(client.connection, { services: [] });
+    try {
+      const repository = `lock/base-${name}-${fresh()}:1`;
+      await push(repository, "one");
+      const need: RegistryBaseNeed = {
+        ...{ kind: "registry", id: "base", location: { file: "image.ts", line: 1, column: 1 } },
+        ref: `${front.host}/${repository}`,
+      };
+      const needs = { bases: [need], trees: [], files: [] };
+      const inputs = { files: new Map(), treeFacts: new Map(), trees: new Map(), layouts: new Map() };
+      const options = { connection: client.connection, session, platform: amd64, inputs, signal: undefined };
+      await expect(resolveBases(needs, { ...options, pull: "locked" })).rejects.toMatchObject({
+        code: "ERR_KILN_SOURCE_UNLOCKED",
+        location: need.location,
+      });
+      const first = await resolveBases(needs, options);
+      const lock = lockOfBases(needs, first, { platform: amd64 });
+      // The daemon has what it built with.
+      await built(pinDefinition(fileOf(image(need.ref), "/file"), lock));
+      await push(repository, "two");
+      expect(await resolveBases(needs, { ...options, lock })).toEqual(first);
+      const moved = await resolveBases(needs, { ...options, lock, pull: "always" });
+      expect(moved.get("base")?.digest).not.toBe(first.get("base")?.digest);
+      await front.close();
+      const offline = await resolveBases(needs, { ...options, lock, pull: "locked" });
+      expect(offline).toEqual(first);
+      expect(offline.get("base")?.config).toMatchObject({ os: "linux" });
+      expect(lockOfBases(needs, offline, { platform: amd64, lock })).toEqual(lock);
+      await expect(resolveBases(needs, options)).rejects.toMatchObject({
+        message: expect.stringContaining(`cannot resolve the base ${need.ref}`),
+      });
+    } finally {
+      await session.close();
+      await front.close();
     }
   });
 

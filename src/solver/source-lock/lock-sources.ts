@@ -126,13 +126,13 @@ async function resolveLock(
   const used = new Set(names.map(keyOf));
   const held = entriesByKey(lock);
   const open = pull === "always" ? names : names.filter((name) => !held.has(keyOf(name)));
-  if (pull === "locked" && open.length > 0) throw unlockedError(open, options.file);
+  if (pull === "locked" && open.length > 0) throw unlockedError(open, { file: options.file });
   const resolved =
     open.length === 0
       ? []
       : await resolveNames(client, definitions, open, {
           ...{ secrets, ssh, sourcePolicy, signal, platform },
-          pull: pull === "always",
+          pull,
           held: lock,
         });
   const merged = mergeSourceLocks(lock, { version: 1, sources: resolved });

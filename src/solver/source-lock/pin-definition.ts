@@ -1,4 +1,4 @@
-import { KilnError } from "../../errors.js";
+import { type CallSite, KilnError } from "../../errors.js";
 import { checkOptions } from "../../internal/check-options.js";
 import { capability } from "../../llb/capabilities.js";
 import { wrongArgument } from "../../llb/check-argument.js";
@@ -78,13 +78,20 @@ export function namesOf(
 }
 
 /** `ERR_KILN_SOURCE_UNLOCKED` for sources that a lock does not hold. */
-export function unlockedError(missing: readonly SourceName[], file?: string): KilnError {
+export function unlockedError(
+  missing: readonly SourceName[],
+  options: { readonly file?: string | undefined; readonly location?: CallSite | undefined } = {},
+): KilnError {
+  const { file, location } = options;
   const held = file === undefined ? "the lock does not hold" : `${file} does not hold`;
   const what = missing.length === 1 ? "" : `${missing.length} sources: `;
   return new KilnError(
     "ERR_KILN_SOURCE_UNLOCKED",
     `${held} ${what}${missing.map(describeName).sort().join(", ")}`,
-    { hint: 'Lock them: pull "missing" resolves what the lock does not hold, "always" everything.' },
+    {
+      hint: 'Lock them: pull "missing" resolves what the lock does not hold, "always" everything.',
+      location,
+    },
   );
 }
 

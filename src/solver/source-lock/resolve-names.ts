@@ -2,30 +2,30 @@ import { KilnError } from "../../errors.js";
 import type { Definition } from "../../llb/definition.js";
 import { type DefinitionSource, sourcesOf } from "../../llb/rewrite-sources.js";
 import type { Platform } from "../../oci/platform.js";
-import { formatReference, parseReference } from "../../oci/reference.js";
 import type { Client, ClientSolveOptions } from "../client.js";
 import type { Gateway } from "../gateway/gateway.js";
 import type { SourceMeta } from "../gateway/source-meta.js";
 import { localDir } from "../outputs.js";
 import { SolveError } from "../solve-error.js";
 import { emptyGraphOf, provenancePin } from "./provenance-pin.js";
+import { resolveLockedImage } from "./resolve-image.js";
 import {
   describeName,
   keyOf,
-  type LockedImage,
   type LockedSource,
+  type PullMode,
   type SourceLock,
   type SourceName,
 } from "./source-lock.js";
-import { imageScheme, nameOfSource } from "./source-name.js";
+import { nameOfSource } from "./source-name.js";
 
 /** At most so many sources are asked about at once. */
 const atOnce = 4;
 
 /** What the daemon gets for the resolution of sources. */
 export type ResolveNamesOptions = Pick<ClientSolveOptions, "secrets" | "ssh" | "sourcePolicy" | "signal"> & {
-  /** Asks the registry even where the daemon has an image of that name. */
-  readonly pull: boolean;
+  /** `always` asks the registry even where the daemon has an image of that name. */
+  readonly pull: PullMode;
   /** Of images without one. */
   readonly platform: Platform | undefined;
   /** What is locked: the other platforms of an image take its digest from there if it has them. */
@@ -106,7 +106,14 @@ async function resolveByGateway(
 ): Promise<LockedSource | undefined> {
   if (name.type === "image") {
     const platform = source.platform ?? options.platform ?? (await ownPlatform(client, options.signal));
-    return resolveImage(gateway, { name, source, platform }, options);
+    const mode = source.attrs["image.resolvemode"];
+    const { digest } = await resolveLockedImage(gateway, name, {
+      platform,
+      lock: options.held,
+      pull: options.pull,
+      resolveMode: mode === "local" || mode === "pull" ? mode : "default",
+    });
+    return { ...name, digest };
   }
   const { identifier, attrs } = source;
   let meta: SourceMeta;
@@ -129,39 +136,6 @@ async function resolveByGateway(
     digest,
     ...(lastModified === undefined ? {} : { lastModified: lastModified.toISOString() }),
   };
-}
-
-async function resolveImage(
-  gateway: Gateway,
-  {
-    name,
-    source,
-    platform,
-  }: {
-    readonly name: Extract<SourceName, { type: "image" }>;
-    readonly source: DefinitionSource;
-    readonly platform: Platform;
-  },
-  { pull, held }: ResolveNamesOptions,
-): Promise<LockedImage> {
-  const mode = source.attrs["image.resolvemode"];
-  const resolveMode = mode === "local" ? mode : pull || mode === "pull" ? "pull" : "default";
-  const reference = parseReference(name.source.slice(imageScheme.length));
-  const digests = held.sources.flatMap((entry) =>
-    entry.type === "image" && entry.source === name.source ? [entry.digest] : [],
-  );
-  // A name stands for one index, so what is locked for one platform is tried first for another.
-  for (const digest of pull ? [] : new Set(digests)) {
-    const ref = formatReference({ ...reference, digest });
-    try {
-      const { digest: same } = await gateway.resolveImageConfig(ref, { platform, resolveMode });
-      if (same === digest) return { ...name, digest };
-    } catch (error) {
-      if (!(error instanceof SolveError)) throw error;
-    }
-  }
-  const { digest } = await gateway.resolveImageConfig(formatReference(reference), { platform, resolveMode });
-  return { ...name, digest };
 }
 
 async function ownPlatform(client: Client, signal: AbortSignal | undefined): Promise<Platform> {

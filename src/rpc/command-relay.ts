@@ -82,7 +82,8 @@ function joinStreams(
   child.stdin.on("error", () => {});
   socket.on("error", () => {});
   socket.pipe(child.stdin);
-  child.stdout.pipe(socket);
+  // Not ended with the program's output: whoever sees the end wants to know the reason, which comes later.
+  child.stdout.pipe(socket, { end: false });
   let timer: NodeJS.Timeout | undefined;
   socket.once("close", () => {
     timer = setTimeout(() => child.kill("SIGTERM"), endGraceMs);
@@ -94,7 +95,8 @@ function joinStreams(
     ended = true;
     clearTimeout(timer);
     onEnd(why);
-    socket.destroy();
+    if (answered) socket.end();
+    else socket.destroy();
   };
   child.once("error", (error: NodeJS.ErrnoException) =>
     end(error.code === "ENOENT" ? "the program is not installed" : error.message),

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { ChannelCredentials, type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
 import { type Address, formatAddress, isCommandAddress } from "./address.js";
 import { type CommandRelay, openCommandRelay } from "./command-relay.js";
@@ -36,6 +37,7 @@ export class Connection implements AsyncDisposable {
   #closed = false;
 
   readonly #relay: CommandRelay | undefined;
+  readonly #sockets = new Set<Socket>();
 
   constructor(address: Address, tls: TlsMaterial | undefined, relay?: CommandRelay) {
     this.address = address;
@@ -74,9 +76,17 @@ export class Connection implements AsyncDisposable {
     });
   }
 
-  /** Ends the channel and every call on it. Idempotent. */
+  /** Takes charge of a further socket to the daemon: it is destroyed when this connection closes. */
+  hold(socket: Socket): void {
+    if (this.#closed) socket.destroy();
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  /** Ends the channel and every call on it, and the sockets it holds. Idempotent. */
   close(): Promise<void> {
     this.#closed = true;
+    for (const socket of this.#sockets) socket.destroy();
     this.#client.close();
     return this.#relay?.close() ?? Promise.resolve();
   }

@@ -5,7 +5,7 @@ import { KilnError } from "../errors.js";
 import { createDeferred } from "../internal/deferred.js";
 import { randomId } from "../internal/random-id.js";
 import { type Connection, messageLimit } from "../rpc/connection.js";
-import { openTunnel } from "../rpc/tunnel.js";
+import { openSessionPipe } from "../rpc/session-pipe.js";
 import { type Attachable, methodPath } from "./grpc/service.js";
 import { SessionServer } from "./grpc/session-server.js";
 import { healthService } from "./health.js";
@@ -17,8 +17,6 @@ import { Liveness } from "./liveness.js";
  */
 const healthTimeoutMs = 30_000;
 const healthTimeoutHeader = "x-buildkit-session-health-custom-timeout";
-
-const sessionMethod = "/moby.buildkit.v1.Control/Session";
 
 /** How long a closing session waits for the daemon to end its side. */
 const closeGraceMs = 2_000;
@@ -56,57 +54,63 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   const liveness = new Liveness();
   const services = [healthService(() => liveness.sign()), ...options.services];
   const server = new SessionServer(services, { messageLimit });
-  const tunnel = openTunnel(connection, sessionMethod, {
-    metadata: {
-      "x-docker-expose-session-uuid": id,
-      "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
-      "x-docker-expose-session-grpc-method": services.flatMap((service) =>
-        service.methods.map((method) => methodPath(service, method)),
-      ),
-      [healthTimeoutHeader]: String(healthTimeoutMs),
-    },
-  });
-  liveness.watch((silentMs) => {
-    tunnel.destroy(
-      new KilnError(
-        "ERR_KILN_CONNECTION_LOST",
-        `nothing was heard from the daemon for ${Math.round(silentMs / 1000)} s: the connection is dead on one side`,
-        {
-          hint: "Check the network between here and the daemon, then build again: what was built is cached.",
-        },
-      ),
-    );
+  const opening = openSessionPipe(connection, {
+    "x-docker-expose-session-uuid": id,
+    "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
+    "x-docker-expose-session-grpc-method": services.flatMap((service) =>
+      service.methods.map((method) => methodPath(service, method)),
+    ),
+    [healthTimeoutHeader]: String(healthTimeoutMs),
   });
   const lost = createDeferred<KilnError>();
   let closing: Promise<void> | undefined;
-  let failure: Error | undefined;
-  tunnel.once("error", (error) => {
-    failure = error;
-  });
-  tunnel.once("close", () => {
-    liveness.stop();
-    if (closing === undefined) lost.resolve(lostError(failure));
-    server.shutdown();
-  });
-  server.serve(tunnel);
+  opening.then(
+    (pipe) => {
+      let failure: Error | undefined;
+      liveness.watch((silentMs) => pipe.destroy(silence(silentMs)));
+      pipe.once("error", (error) => {
+        failure = error;
+      });
+      pipe.once("close", () => {
+        liveness.stop();
+        if (closing === undefined) lost.resolve(lostError(failure));
+        server.shutdown();
+      });
+      server.serve(pipe);
+    },
+    (error: unknown) => lost.resolve(lostError(error as Error)),
+  );
   const close = (): Promise<void> => {
-    closing ??= closeTunnel(tunnel, server);
+    closing ??= opening.then(
+      (pipe) => closePipe(pipe, server),
+      () => {},
+    );
     return closing;
   };
   return { id, lost: lost.promise, close, [Symbol.asyncDispose]: close };
 }
 
-async function closeTunnel(tunnel: Duplex, server: SessionServer): Promise<void> {
-  if (!tunnel.destroyed) {
+function silence(silentMs: number): KilnError {
+  return new KilnError(
+    "ERR_KILN_CONNECTION_LOST",
+    `nothing was heard from the daemon for ${Math.round(silentMs / 1000)} s: the connection is dead on one side`,
+    {
+      hint: "Check the network between here and the daemon, then build again: what was built is cached.",
+    },
+  );
+}
+
+async function closePipe(pipe: Duplex, server: SessionServer): Promise<void> {
+  if (!pipe.destroyed) {
     const patience = AbortSignal.timeout(closeGraceMs);
-    tunnel.on("error", () => {});
+    pipe.on("error", () => {});
     // Half-close first: the daemon then ends the call itself and forgets the session without an error.
-    tunnel.end();
-    tunnel.resume();
-    await finished(tunnel, { signal: patience }).catch(() => {});
-    if (!tunnel.destroyed) {
-      const closed = once(tunnel, "close");
-      tunnel.destroy();
+    pipe.end();
+    pipe.resume();
+    await finished(pipe, { signal: patience }).catch(() => {});
+    if (!pipe.destroyed) {
+      const closed = once(pipe, "close");
+      pipe.destroy();
       await closed;
     }
   }

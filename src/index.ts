@@ -52,6 +52,8 @@ export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record
 export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "./model/daemon.js";
 export type {
   BuildEvent,
+  LogClip,
+  LogClippedEvent,
   LogEvent,
   LogsDroppedEvent,
   PhaseEvent,

@@ -2,6 +2,7 @@ import pc from "picocolors";
 import { SolveError } from "../engine/outputs.js";
 import { formatCallSite, KilnError } from "../errors.js";
 import { cleanText } from "./clean-text.js";
+import { clipNote } from "./clip-note.js";
 import { Interruption } from "./exit-codes.js";
 
 /**
@@ -21,6 +22,8 @@ export function renderError(error: unknown): string {
     if (error.exitCode !== undefined) lines.push(`  exit code ${error.exitCode}`);
     if (error.logTail.length > 0) {
       lines.push(`  ${pc.dim("last output:")}`);
+      for (const clip of error.logClips)
+        lines.push(`  ${pc.yellow(`(lines are missing: ${clipNote(clip)})`)}`);
       for (const line of error.logTail) lines.push(`  ${pc.dim("│")} ${cleanText(line)}`);
     }
   }
@@ -45,6 +48,6 @@ export function errorToJson(error: unknown): Readonly<Record<string, unknown>> {
   }
   const { code, message, hint, location } = error;
   if (!(error instanceof SolveError)) return { code, message, hint, location };
-  const { step, command, exitCode, logTail, vertex } = error;
-  return { code, message, hint, location, step, command, exitCode, logTail, vertex };
+  const { step, command, exitCode, logTail, logClips, vertex } = error;
+  return { code, message, hint, location, step, command, exitCode, logTail, logClips, vertex };
 }

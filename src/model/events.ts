@@ -52,12 +52,33 @@ export interface ProgressEvent {
   readonly at: number;
 }
 
-/** Output of a vertex. Text is decoded across chunk borders and may hold partial lines. */
+/**
+ * Output of a vertex. Text is decoded across chunk borders and may hold partial lines. The line by which the daemon says
+ * that it left output out is not part of it: that is a {@link LogClippedEvent}.
+ */
 export interface LogEvent {
   readonly type: "log";
   readonly vertex: string;
   readonly stream: "stdout" | "stderr";
   readonly text: string;
+  readonly at: number;
+}
+
+/** A limit of the daemon's on what a step may print to one stream, that was reached. */
+export interface LogClip {
+  readonly stream: "stdout" | "stderr";
+  /** `size` = bytes in all (2 MiB unless the daemon is set otherwise), `speed` = bytes a second (200 KiB). */
+  readonly limit: "size" | "speed";
+  readonly limitBytes: number;
+}
+
+/**
+ * The daemon leaves out output of a vertex from here on, because it is too much or comes too fast. After `speed`, what is
+ * printed more slowly comes again. When the vertex fails, the daemon still sends up to 256 KiB of the end.
+ */
+export interface LogClippedEvent extends LogClip {
+  readonly type: "log.clipped";
+  readonly vertex: string;
   readonly at: number;
 }
 
@@ -85,6 +106,7 @@ export type SolveEvent =
   | VertexFailedEvent
   | ProgressEvent
   | LogEvent
+  | LogClippedEvent
   | WarningEvent
   | LogsDroppedEvent;
 

@@ -2,6 +2,8 @@ export { KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.
 export type { OutputRecord } from "../model/build-record.js";
 export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "../model/daemon.js";
 export type {
+  LogClip,
+  LogClippedEvent,
   LogEvent,
   LogsDroppedEvent,
   ProgressEvent,

@@ -1,4 +1,5 @@
 import { KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.js";
+import type { LogClip } from "../model/events.js";
 
 /** The chain step a failure belongs to. */
 export interface FailedStep {
@@ -15,6 +16,7 @@ export interface SolveErrorOptions extends KilnErrorOptions {
   readonly vertexName?: string | undefined;
   readonly exitCode?: number | undefined;
   readonly logTail?: readonly string[] | undefined;
+  readonly logClips?: readonly LogClip[] | undefined;
   readonly command?: string | undefined;
   readonly step?: FailedStep | undefined;
   readonly failedOp?: FailedOp | undefined;
@@ -45,6 +47,8 @@ export class SolveError extends KilnError {
   readonly exitCode: number | undefined;
   /** The last lines that the op printed, oldest first. */
   readonly logTail: readonly string[];
+  /** Limits of the daemon's that cut the op's output: lines are missing, though mostly not at the end. */
+  readonly logClips: readonly LogClip[];
   /** The command as the user wrote it. */
   readonly command: string | undefined;
   readonly step: FailedStep | undefined;
@@ -58,6 +62,7 @@ export class SolveError extends KilnError {
     this.vertexName = options.vertexName;
     this.exitCode = options.exitCode;
     this.logTail = options.logTail ?? [];
+    this.logClips = options.logClips ?? [];
     this.command = options.command;
     this.step = options.step;
     this.failedOp = options.failedOp;

@@ -1,7 +1,8 @@
 import { TextDecoder } from "node:util";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StatusResponse, Vertex, VertexStatus } from "../gen/moby/buildkit/v1/control_pb.js";
-import type { SolveEvent } from "../model/events.js";
+import type { LogClip, SolveEvent } from "../model/events.js";
+import { ClipFinder } from "./log-clip.js";
 
 /** The end of what a vertex printed, kept for its error. */
 const tailLines = 20;
@@ -16,8 +17,15 @@ interface VertexState {
   error: string;
 }
 
+interface StreamState {
+  readonly decoder: TextDecoder;
+  readonly clips: ClipFinder;
+  received: number;
+}
+
 interface LogState {
-  readonly decoders: Map<number, TextDecoder>;
+  readonly streams: Map<number, StreamState>;
+  readonly clips: LogClip[];
   tail: string;
 }
 
@@ -65,11 +73,17 @@ export class StatusTracker {
 
   /** The last lines a vertex printed, oldest first; at most 20 lines or 16 KiB. */
   logTail(vertex: string): readonly string[] {
-    const tail = this.#logs.get(vertex)?.tail ?? "";
-    return tail
+    const log = this.#logs.get(vertex);
+    const held = [...(log?.streams.values() ?? [])].map(({ clips }) => clips.held).join("");
+    return `${log?.tail ?? ""}${held}`
       .split(/\r?\n/)
       .filter((line, index, all) => line !== "" || index < all.length - 1)
       .slice(-tailLines);
+  }
+
+  /** Which limits of the daemon's cut the output of a vertex; each one once. */
+  logClips(vertex: string): readonly LogClip[] {
+    return this.#logs.get(vertex)?.clips ?? [];
   }
 
   /** Takes one message of the Status stream. */
@@ -91,11 +105,11 @@ export class StatusTracker {
     }
   }
 
-  /** Flushes what half-received characters are left. Call once, after the last message. */
+  /** Flushes what half-received characters and markers are left. Call once, after the last message. */
   end(): void {
-    for (const [vertex, log] of this.#logs) {
-      for (const [stream, decoder] of log.decoders) {
-        const rest = decoder.decode();
+    for (const [vertex, { streams }] of this.#logs) {
+      for (const [stream, { decoder, clips }] of streams) {
+        const rest = `${clips.end()}${decoder.decode()}`;
         if (rest !== "") this.#logText(vertex, stream, rest, Date.now());
       }
     }
@@ -159,26 +173,42 @@ export class StatusTracker {
     });
   }
 
-  #log(vertex: string, stream: number, bytes: Uint8Array, at: number): void {
+  #log(vertex: string, number: number, bytes: Uint8Array, at: number): void {
     let log = this.#logs.get(vertex);
     if (log === undefined) {
-      log = { decoders: new Map(), tail: "" };
+      log = { streams: new Map(), clips: [], tail: "" };
       this.#logs.set(vertex, log);
     }
-    let decoder = log.decoders.get(stream);
-    if (decoder === undefined) {
-      decoder = new TextDecoder();
-      log.decoders.set(stream, decoder);
+    let stream = log.streams.get(number);
+    if (stream === undefined) {
+      stream = { decoder: new TextDecoder(), clips: new ClipFinder(), received: 0 };
+      log.streams.set(number, stream);
     }
-    const decoded = decoder.decode(bytes, { stream: true });
-    if (decoded !== "") this.#logText(vertex, stream, decoded, at);
+    stream.received += bytes.length;
+    const decoded = stream.decoder.decode(bytes, { stream: true });
+    for (const piece of stream.clips.push(decoded, stream.received)) {
+      if (typeof piece === "string") this.#logText(vertex, number, piece, at);
+      else this.#logClip(vertex, { stream: streamName(number), ...piece }, at);
+    }
   }
 
   #logText(vertex: string, stream: number, decoded: string, at: number): void {
     const log = this.#logs.get(vertex);
     if (log !== undefined) log.tail = (log.tail + decoded).slice(-tailBytes);
-    this.#emit({ type: "log", vertex, stream: stream === 2 ? "stderr" : "stdout", text: decoded, at });
+    this.#emit({ type: "log", vertex, stream: streamName(stream), text: decoded, at });
   }
+
+  #logClip(vertex: string, clip: LogClip, at: number): void {
+    const known = this.#logs.get(vertex)?.clips;
+    if (known?.some(({ stream, limit }) => stream === clip.stream && limit === clip.limit) === false) {
+      known.push(clip);
+    }
+    this.#emit({ type: "log.clipped", vertex, ...clip, at });
+  }
+}
+
+function streamName(stream: number): "stdout" | "stderr" {
+  return stream === 2 ? "stderr" : "stdout";
 }
 
 function timestampMs(timestamp: Timestamp | undefined): number {

@@ -62,6 +62,7 @@ export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown 
     vertexName,
     exitCode,
     logTail,
+    logClips: vertex === undefined ? [] : tracker.logClips(vertex),
     hint: meaning?.hint ?? error.hint,
     failedOp: detailOp(error),
   });

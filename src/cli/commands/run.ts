@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { clipNote } from "../clip-note.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { withInterrupt } from "../interrupt.js";
 
@@ -30,9 +31,13 @@ export function addRunCommand(program: Command): void {
             signal,
           },
         );
+        const clipped = new Set<string>();
         for await (const event of run) {
           if (event.type === "log")
             (event.stream === "stderr" ? process.stderr : process.stdout).write(event.text);
+          if (event.type !== "log.clipped" || clipped.has(event.stream)) continue;
+          clipped.add(event.stream);
+          process.stderr.write(`kiln: ${clipNote(event)}\n`);
         }
         return (await run.result).exitCode;
       });

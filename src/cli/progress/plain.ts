@@ -1,5 +1,6 @@
 import type { BuildEvent } from "../../model/events.js";
 import { cleanText, lastRedraw } from "../clean-text.js";
+import { clipNote } from "../clip-note.js";
 import { formatDuration } from "./frame.js";
 import type { ProgressView, ViewTarget } from "./view.js";
 
@@ -8,6 +9,7 @@ export function plainView(target: ViewTarget): ProgressView {
   const numbers = new Map<string, number>();
   const titles = new Map<number, string>();
   const partial = new Map<string, { number: number; text: string }>();
+  const clipped = new Set<string>();
   let nextNumber = 1;
   const numberOf = (event: { readonly vertex: string; readonly step?: number | undefined }): number => {
     const key = event.step === undefined ? event.vertex : `step ${event.step}`;
@@ -57,6 +59,14 @@ export function plainView(target: ViewTarget): ProgressView {
         const lines = ((partial.get(event.vertex)?.text ?? "") + event.text).split("\n");
         partial.set(event.vertex, { number, text: lines.pop() ?? "" });
         for (const text of lines) line(`#${number} | ${cleanText(lastRedraw(text))}`);
+        break;
+      }
+      case "log.clipped": {
+        const key = `${event.vertex} ${event.stream}`;
+        if (clipped.has(key)) break;
+        clipped.add(key);
+        flush(event.vertex);
+        line(`#${numberOf(event)} (${clipNote(event)})`);
         break;
       }
       case "progress":

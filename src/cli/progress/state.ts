@@ -1,5 +1,6 @@
 import type { BuildEvent } from "../../model/events.js";
 import { cleanText, lastRedraw } from "../clean-text.js";
+import { clipNote } from "../clip-note.js";
 
 /** Last log lines kept of each row. */
 const logLines = 6;
@@ -31,6 +32,8 @@ export interface Row {
   /** The beginning of a log line whose end has not come yet. */
   readonly partial: string;
   readonly tasks: ReadonlyMap<string, SubTask>;
+  /** The daemon left out output of it. */
+  readonly clipped: boolean;
 }
 
 /** Everything a progress view shows, as plain data. */
@@ -69,7 +72,8 @@ export function nextProgress(state: ProgressState, event: BuildEvent, now: numbe
       const row = state.rows.get(key) ?? newRow(key, title);
       const rows = new Map(state.rows);
       rows.set(key, nextRow(row, event, now));
-      return { ...state, rows };
+      if (event.type !== "log.clipped" || row.clipped) return { ...state, rows };
+      return { ...state, rows, warnings: [...state.warnings, `${row.title}: ${clipNote(event)}`] };
     }
   }
 }
@@ -91,6 +95,7 @@ function newRow(key: string, title: string): Row {
     log: [],
     partial: "",
     tasks: new Map(),
+    clipped: false,
   };
 }
 
@@ -129,6 +134,8 @@ function nextRow(row: Row, event: VertexEvent, now: number): Row {
       const log = [...row.log, ...lines.map((line) => cleanText(lastRedraw(line)))].slice(-logLines);
       return { ...row, log, partial };
     }
+    case "log.clipped":
+      return { ...row, clipped: true };
     default:
       return event satisfies never;
   }

@@ -2,13 +2,16 @@ import { readFileSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { cleanText, lastRedraw } from "../../../src/cli/clean-text.js";
+import { clipNote } from "../../../src/cli/clip-note.js";
 import { exitCodeFor, Interruption } from "../../../src/cli/exit-codes.js";
 import { parseOutput } from "../../../src/cli/output-spec.js";
 import { formatBytes, formatDuration, renderFrame, width } from "../../../src/cli/progress/frame.js";
 import { plainView } from "../../../src/cli/progress/plain.js";
 import { initialProgress, nextProgress } from "../../../src/cli/progress/state.js";
+import { renderError } from "../../../src/cli/render-error.js";
 import { KilnError } from "../../../src/errors.js";
 import type { BuildEvent } from "../../../src/model/events.js";
+import { SolveError } from "../../../src/solver/solve-error.js";
 
 describe("--output", () => {
   it.each([
@@ -151,6 +154,32 @@ describe("the progress view", () => {
     const lines = frame([...events, failed], 60, 20, true);
     expect(lines.some((line) => line.startsWith("✗ runCommands make"))).toBe(true);
     expect(lines).toContain("  │ two");
+  });
+
+  it("says once a step that the daemon clipped its output", () => {
+    const clip = { stream: "stdout", limit: "speed", limitBytes: 200 * 1024 } as const;
+    const clipped: BuildEvent = { type: "log.clipped", vertex: "b", ...clip, at: 0, step: 1 };
+    const note =
+      "stdout clipped by the daemon: faster than 200 KiB a second (its BUILDKIT_STEP_LOG_MAX_SPEED)";
+    expect(clipNote(clip)).toBe(note);
+    const lines = frame([...events, clipped, clipped], 200);
+    expect(lines.filter((line) => line.includes("clipped"))).toEqual([`! runCommands make 日本: ${note}`]);
+    let text = "";
+    const view = plainView({ write: (part) => (text += part), columns: 80, rows: 20, now: () => 0 });
+    for (const event of [...events, clipped, clipped]) view.show(event);
+    expect(text.split("\n").slice(-4)).toEqual(["#2 | two", "#2 | part", `#2 (${note})`, ""]);
+    const error = new SolveError("ERR_KILN_STEP_FAILED", "failed", { logTail: ["end"], logClips: [clip] });
+    expect(stripVTControlCharacters(renderError(error))).toContain(
+      `  last output:\n  (lines are missing: ${note})\n  │ end`,
+    );
+  });
+
+  it.each([
+    [{ stream: "stderr", limit: "size", limitBytes: 2 * 1024 ** 2 }, "more than 2 MiB"],
+    [{ stream: "stderr", limit: "size", limitBytes: 1000 }, "more than 1000 B"],
+    [{ stream: "stderr", limit: "speed", limitBytes: 1_500_000 }, "faster than 1.4 MiB a second"],
+  ] as const)("names the limit of %o", (clip, text) => {
+    expect(clipNote(clip)).toContain(`stderr clipped by the daemon: ${text} (its BUILDKIT_STEP_LOG_MAX_`);
   });
 
   it("prints plain lines with numbers, whole lines only", () => {

@@ -120,3 +120,42 @@ it("drops progress that says nothing new", () => {
     [2, true],
   ]);
 });
+
+it("reports output that the daemon clipped, apart from the log and with the failure", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const log = (stream: bigint, text: string) => ({
+    logs: [{ vertex: "a", stream, msg: bytes(text), timestamp: at(9) }],
+  });
+  const much = `${"x".repeat(1023)}\n`;
+  const { events, tracker } = track(
+    log(1n, much),
+    log(1n, "cut\n[output clipped, log limit 1KiB/s"),
+    log(2n, "[output clipped, log limit 1KiB/s reached]\n"),
+    log(1n, " reached]\nlater\n"),
+    log(1n, "more\n[output clipped, log limit 1KiB/s reached]\n"),
+    log(1n, "the end\n[out"),
+  );
+  const clip = { stream: "stdout", limit: "speed", limitBytes: 1024 };
+  const text = (text: string, stream = "stdout") => ({ type: "log", vertex: "a", stream, text, at: 9 });
+  expect(events.slice(0, 8)).toEqual([
+    text(much),
+    text("cut\n"),
+    text("[output clipped, log limit 1KiB/s reached]\n", "stderr"),
+    { type: "log.clipped", vertex: "a", ...clip, at: 9 },
+    text("later\n"),
+    text("more\n"),
+    { type: "log.clipped", vertex: "a", ...clip, at: 9 },
+    text("the end\n"),
+  ]);
+  expect(events.at(8)).toMatchObject({ type: "log", text: "[out" });
+  expect(tracker.logClips("a")).toEqual([clip]);
+  expect(tracker.logClips("b")).toEqual([]);
+  expect(tracker.logTail("a").slice(-2)).toEqual(["the end", "[out"]);
+});
+
+it("counts what is held back as output of a step that fails meanwhile", () => {
+  const tracker = new StatusTracker(() => {});
+  const msg = new TextEncoder().encode("a\n[output");
+  tracker.push(create(StatusResponseSchema, { logs: [{ vertex: "a", stream: 1n, msg }] }));
+  expect(tracker.logTail("a")).toEqual(["a", "[output"]);
+});

@@ -22,14 +22,7 @@ import type { SshSource } from "../session/ssh.js";
 import { TokenSeeds } from "../session/token-seeds.js";
 import type { UploadSource } from "../session/upload.js";
 import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
-import {
-  deleteHistory,
-  followBuild,
-  type HistoryOptions,
-  type HistoryRecord,
-  listHistory,
-  pinHistory,
-} from "./build-history.js";
+import { deleteHistory, followBuild, type HistoryOptions, listHistory, pinHistory } from "./build-history.js";
 import {
   type DiskUsage,
   type DiskUsageOptions,
@@ -41,11 +34,17 @@ import {
 import { type CacheOptions, checkCaches } from "./cache-transfer.js";
 import { learnDaemonFacts } from "./capabilities.js";
 import { EventHub } from "./event-hub.js";
+import { type ExportHistoryOptions, exportHistory, type HistoryExport } from "./export-history.js";
+import { historyAttestations } from "./history-attestations.js";
+import { type BlobToRead, readHistoryBlob } from "./history-blob.js";
+import { historyError } from "./history-error.js";
+import type { HistoryAttestation, HistoryRecord } from "./history-record.js";
 import type { Output } from "./outputs.js";
 import { preflight } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
 import { type OutputChooser, runSessionSolve } from "./run-session-solve.js";
 import type { BuildFunction, IgnoredFailure, SolveRequestOptions } from "./solve.js";
+import type { SolveError } from "./solve-error.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
 import { solvedWithConfig } from "./solved-with-config.js";
 import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
@@ -350,6 +349,57 @@ export class Client implements AsyncDisposable {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<SolveEvent, void, undefined> {
     return followBuild(this.#connection, ref, options);
+  }
+
+  /**
+   * Why a build failed, as its solve rejected; `undefined` if it did not, or still runs. The error is not thrown.
+   *
+   * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, what {@link Client.readHistoryBlob} throws, `ERR_KILN_INVALID_ARGUMENT`,
+   * `RpcError`, or the signal's reason.
+   */
+  historyError(
+    ref: string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<SolveError | undefined> {
+    return historyError(this.#connection, ref, options);
+  }
+
+  /**
+   * All attestations of a build: those of its record, and those of the images that it exported. Rejects as
+   * {@link Client.historyError} does, and with `ERR_KILN_PROTOCOL` for an index or manifest that is none.
+   */
+  historyAttestations(
+    ref: string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<readonly HistoryAttestation[]> {
+    return historyAttestations(this.#connection, ref, options);
+  }
+
+  /**
+   * A blob that a history record (or an image of it) names, piece by piece, its size and digest checked. Pass a blob of the
+   * record, or a digest.
+   *
+   * Throws `ERR_KILN_INVALID_DIGEST` and the like at the call; the loop throws `ERR_KILN_BLOB_NOT_FOUND`,
+   * `ERR_KILN_TRUNCATED`, `ERR_KILN_LIMIT_EXCEEDED`, `ERR_KILN_DIGEST_MISMATCH`, `ERR_KILN_PROTOCOL`,
+   * `ERR_KILN_UNSUPPORTED`, `RpcError`, or the signal's reason.
+   */
+  readHistoryBlob(
+    blob: BlobToRead | string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    return readHistoryBlob(this.#connection, blob, options);
+  }
+
+  /**
+   * Writes builds to one bundle that Docker Desktop and `docker buildx history import` read: see
+   * {@link ExportHistoryOptions}. Access keys are taken out; nothing half-written stays.
+   *
+   * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, `ERR_KILN_BUILD_RUNNING`, `ERR_KILN_OUTPUT_EXISTS`,
+   * `ERR_KILN_OUTPUT_UNWRITABLE`, what {@link Client.readHistoryBlob} throws, `ERR_KILN_INVALID_ARGUMENT`, `RpcError`, or
+   * the signal's reason.
+   */
+  exportHistory(refs: string | readonly string[], options: ExportHistoryOptions): Promise<HistoryExport> {
+    return exportHistory(this, refs, options);
   }
 
   /** Ends the connection and every call on it. */

@@ -28,7 +28,7 @@ export type { SshSource } from "../session/ssh.js";
 export type { UploadSource } from "../session/upload.js";
 export type { Annotation, Annotations } from "./annotations.js";
 export type { AttestationOptions, ProvenanceOptions, SbomOptions } from "./attestation-options.js";
-export type { HistoryOptions, HistoryRecord } from "./build-history.js";
+export type { HistoryOptions } from "./build-history.js";
 export type { DiskUsage, DiskUsageOptions, PruneOptions, PruneResult } from "./cache-control.js";
 export type { CacheFilter } from "./cache-filter.js";
 export type {
@@ -51,6 +51,7 @@ export {
   type ClientSolveResult,
   type Solve,
 } from "./client.js";
+export type { ExportHistoryOptions, HistoryExport } from "./export-history.js";
 export { Container, type ProcessOptions } from "./gateway/container.js";
 export type { ContainerGrant, ContainerMount, ContainerOptions } from "./gateway/container-request.js";
 export type { FileInfo, FileType } from "./gateway/file-info.js";
@@ -73,6 +74,7 @@ export {
   type PlatformResult,
 } from "./gateway/result.js";
 export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
+export type { HistoryAttestation, HistoryBlob, HistoryRecord, HistoryResult } from "./history-record.js";
 export {
   type Compression,
   type DockerImageOutput,
@@ -123,3 +125,4 @@ export {
 } from "./source-lock/source-lock.js";
 export { sourceLockPolicy } from "./source-lock/source-lock-policy.js";
 export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";
+export type { LayoutTarget } from "./write-layout.js";

@@ -22,8 +22,16 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
+import { Content } from "../gen/containerd/services/content/v1/content_pb.js";
 import { StatusSchema } from "../gen/google/rpc/status_pb.js";
-import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/buildkit/v1/control_pb.js";
+import {
+  BuildHistoryEventType,
+  type BuildHistoryRecordSchema,
+  Control,
+  SolveRequestSchema,
+  type StatusResponse,
+  StatusResponseSchema,
+} from "../gen/moby/buildkit/v1/control_pb.js";
 import { LLBBridge, type Result } from "../gen/moby/buildkit/v1/frontend/gateway_pb.js";
 import { BuildkitVersionSchema, WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb.js";
 import { createDeferred, type Deferred } from "../internal/deferred.js";
@@ -78,8 +86,28 @@ export interface FakeBuildKitOptions {
   readonly gateway?: FakeAnswers<typeof LLBBridge> | undefined;
   /** Answers to further unary calls of the control service. */
   readonly control?: FakeAnswers<typeof Control> | undefined;
+  /** The builds in its history when asked; a record without `CompletedAt` still runs. Default none. */
+  readonly history?: (() => readonly FakeHistoryBuild[]) | undefined;
+  /** Blobs of its content store, by digest. Default none. */
+  readonly content?: ((digest: string) => FakeBlob | undefined) | undefined;
   /** Milliseconds between health checks of a session. Default 5,000, as BuildKit's. */
   readonly healthCheckMs?: number | undefined;
+}
+
+/** A build in the history of a {@link FakeBuildKit}. */
+export interface FakeHistoryBuild {
+  readonly record: MessageInitShape<typeof BuildHistoryRecordSchema>;
+  /** What following it gives. Default nothing. */
+  readonly status?: readonly MessageInitShape<typeof StatusResponseSchema>[] | undefined;
+}
+
+/** A blob as a {@link FakeBuildKit} sends it, which may be wrong: its pieces, where each says it begins, and its size. */
+export interface FakeBlob {
+  readonly pieces: readonly { readonly offset?: number | undefined; readonly data: Uint8Array }[];
+  /** What it says the size is. Default the bytes of the pieces. */
+  readonly size?: number | undefined;
+  /** Never ends the transfer. Default false. */
+  readonly stalls?: boolean | undefined;
 }
 
 /** The exporters' response of a build, e.g. `{ "containerimage.digest": … }`. */
@@ -122,6 +150,9 @@ export class FakeBuildKit implements AsyncDisposable {
     this.#options = options;
     this.#dir = dir;
     addRawService(this.#server, Control.typeName, this.#controlMethods());
+    if (options.content !== undefined) {
+      addRawService(this.#server, Content.typeName, this.#contentMethods(options.content));
+    }
     addRawService(this.#server, LLBBridge.typeName, this.#bridgeMethods());
   }
 
@@ -229,10 +260,30 @@ export class FakeBuildKit implements AsyncDisposable {
           const method = Control.method.status;
           const request = fromBinary(method.input, call.request);
           this.#record(method, request, call.metadata);
-          this.#feed(request.Ref).follow(
-            (message) => call.write(Buffer.from(toBinary(method.output, message))),
-            () => call.end(),
-          );
+          const write = (message: StatusResponse): void => {
+            call.write(Buffer.from(toBinary(method.output, message)));
+          };
+          const past = this.#history().find(({ record }) => record.Ref === request.Ref);
+          if (past === undefined) this.#feed(request.Ref).follow(write, () => call.end());
+          else {
+            for (const status of past.status ?? []) write(create(StatusResponseSchema, status));
+            call.end();
+          }
+        },
+      },
+      {
+        name: Control.method.listenBuildHistory.name,
+        clientStream: false,
+        serverStream: true,
+        handler: (call: ServerWritableStream<Buffer, Buffer>) => {
+          const method = Control.method.listenBuildHistory;
+          this.#record(method, fromBinary(method.input, call.request), call.metadata);
+          for (const { record } of this.#history()) {
+            const isOver = record.CompletedAt !== undefined;
+            const type = isOver ? BuildHistoryEventType.COMPLETE : BuildHistoryEventType.STARTED;
+            call.write(Buffer.from(toBinary(method.output, create(method.output, { type, record }))));
+          }
+          call.end();
         },
       },
       {
@@ -251,6 +302,46 @@ export class FakeBuildKit implements AsyncDisposable {
           const { resolve, reject } = this.#slot(announcement.id);
           const checkMs = this.#options.healthCheckMs ?? 5_000;
           FakeSession.over(pipeOf(call), announcement, checkMs).then(resolve, reject);
+        },
+      },
+    ];
+  }
+
+  #history(): readonly FakeHistoryBuild[] {
+    return this.#options.history?.() ?? [];
+  }
+
+  #contentMethods(find: (digest: string) => FakeBlob | undefined): readonly RawMethod[] {
+    const { info, read } = Content.method;
+    const blobOf = (digest: string): FakeBlob => {
+      const blob = find(digest);
+      if (blob === undefined) throw new FakeRefusal(grpcStatus.NOT_FOUND, `content ${digest}: not found`);
+      return blob;
+    };
+    return [
+      this.#unary(info, ({ digest }) => {
+        const { pieces, size = pieces.reduce((sum, { data }) => sum + data.length, 0) } = blobOf(digest);
+        return { info: { digest, size: BigInt(size) } };
+      }),
+      {
+        name: read.name,
+        clientStream: false,
+        serverStream: true,
+        handler: (call: ServerWritableStream<Buffer, Buffer>) => {
+          const request = fromBinary(read.input, call.request);
+          this.#record(read, request, call.metadata);
+          try {
+            const { pieces, stalls } = blobOf(request.digest);
+            let next = 0;
+            for (const { data, offset = next } of pieces) {
+              next += data.length;
+              const message = create(read.output, { data, offset: BigInt(offset) });
+              call.write(Buffer.from(toBinary(read.output, message)));
+            }
+            if (stalls !== true) call.end();
+          } catch (error) {
+            call.emit("error", refusalStatus(error));
+          }
         },
       },
     ];

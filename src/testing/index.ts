@@ -2,8 +2,10 @@ export { FakeBuild } from "./fake-build.js";
 export {
   type FakeAnswer,
   type FakeAnswers,
+  type FakeBlob,
   FakeBuildKit,
   type FakeBuildKitOptions,
+  type FakeHistoryBuild,
   type RecordedRequest,
 } from "./fake-buildkit.js";
 export { type FakeErrorDetail, FakeRefusal } from "./fake-refusal.js";

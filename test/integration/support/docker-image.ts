@@ -38,3 +38,26 @@ export function inspectDockerImage(address: string, name: string): Promise<Docke
     call.end();
   });
 }
+
+/** Removes an image from the Docker at a `docker:///socket` address. */
+export function removeDockerImage(address: string, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const call = request(
+      {
+        method: "DELETE",
+        socketPath: address.replace("docker://", ""),
+        path: `/images/${encodeURIComponent(name)}`,
+        headers: { host: "docker" },
+      },
+      (response) => {
+        response.resume();
+        response.on("end", () => {
+          if (response.statusCode === 200) resolve();
+          else reject(new Error(`Docker answered ${response.statusCode} to the removal of ${name}`));
+        });
+      },
+    );
+    call.once("error", reject);
+    call.end();
+  });
+}

@@ -1,8 +1,12 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addAttachCommand } from "./commands/attach.js";
 import { addBuildCommand } from "./commands/build.js";
+import { addDiskUsageCommand } from "./commands/disk-usage.js";
 import { addEngineCommand } from "./commands/engine.js";
+import { addHistoryCommand } from "./commands/history.js";
 import { addLlbCommand } from "./commands/llb.js";
+import { addPruneCommand } from "./commands/prune.js";
 import { addQuickstartCommand } from "./commands/quickstart.js";
 import { addRunCommand } from "./commands/run.js";
 import { addWorkersCommand } from "./commands/workers.js";
@@ -44,6 +48,10 @@ Exit codes: 0 done, 1 the build failed, 2 wrong use, 3 no BuildKit, 130 Ctrl-C.
     );
   addBuildCommand(program);
   addRunCommand(program);
+  addAttachCommand(program);
+  addHistoryCommand(program);
+  addDiskUsageCommand(program);
+  addPruneCommand(program);
   addWorkersCommand(program);
   addEngineCommand(program);
   addLlbCommand(program);

@@ -37,7 +37,7 @@ import { EventHub } from "./event-hub.js";
 import { type ExportHistoryOptions, exportHistory, type HistoryExport } from "./export-history.js";
 import { historyAttestations } from "./history-attestations.js";
 import { type BlobToRead, readHistoryBlob } from "./history-blob.js";
-import { historyError } from "./history-error.js";
+import { type HistoryErrorOptions, historyError } from "./history-error.js";
 import type { HistoryAttestation, HistoryRecord } from "./history-record.js";
 import type { Output } from "./outputs.js";
 import { preflight } from "./preflight.js";
@@ -352,15 +352,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Why a build failed, as its solve rejected; `undefined` if it did not, or still runs. The error is not thrown.
+   * Why a build failed, as its solve rejected; `undefined` if it did not, or still runs (unless told to `wait` for its
+   * end). The error is not thrown.
    *
    * Rejects with `ERR_KILN_BUILD_NOT_FOUND`, what {@link Client.readHistoryBlob} throws, `ERR_KILN_INVALID_ARGUMENT`,
    * `RpcError`, or the signal's reason.
    */
-  historyError(
-    ref: string,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<SolveError | undefined> {
+  historyError(ref: string, options: HistoryErrorOptions = {}): Promise<SolveError | undefined> {
     return historyError(this.#connection, ref, options);
   }
 

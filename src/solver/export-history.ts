@@ -1,6 +1,10 @@
 import { Writable } from "node:stream";
 import { KilnError } from "../errors.js";
-import { type BuildHistoryRecord, Control } from "../gen/moby/buildkit/v1/control_pb.js";
+import {
+  BuildHistoryEventType,
+  type BuildHistoryRecord,
+  Control,
+} from "../gen/moby/buildkit/v1/control_pb.js";
 import { checkOptions } from "../internal/check-options.js";
 import { wrongArgument } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
@@ -10,7 +14,6 @@ import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
 import { historyBundle } from "./history-bundle.js";
-import { isComplete } from "./history-record.js";
 import { checkRef, findBuild } from "./query-history.js";
 import { checkLayoutTarget, type LayoutTarget, writeLayout } from "./write-layout.js";
 
@@ -81,7 +84,7 @@ async function finishedRecord(
   signal: AbortSignal | undefined,
 ): Promise<BuildHistoryRecord> {
   const { record, type } = await findBuild(connection, ref, signal);
-  if (!isComplete(record, type)) {
+  if (type !== BuildHistoryEventType.COMPLETE) {
     throw new KilnError("ERR_KILN_BUILD_RUNNING", `the build ${ref} still runs`, {
       hint: "Wait for its end (follow() tells), then export it.",
     });

@@ -80,7 +80,8 @@ export interface HistoryRecord {
 export function historyRecordFromPb(record: BuildHistoryRecord, type: BuildHistoryEventType): HistoryRecord {
   return {
     ref: record.Ref,
-    state: isComplete(record, type) ? "complete" : "running",
+    // A running build's record has its time of completion before it has its error and results.
+    state: type === BuildHistoryEventType.COMPLETE ? "complete" : "running",
     frontend: record.Frontend,
     frontendAttrs: record.FrontendAttrs,
     exporters: record.Exporters.map((exporter) => exporter.Type),
@@ -101,11 +102,6 @@ export function historyRecordFromPb(record: BuildHistoryRecord, type: BuildHisto
     results: resultInfos(record).flatMap(([, info]) => resultsOf(info)),
     attestations: resultInfos(record).flatMap(([platform, info]) => attestationsOf(info, platform)),
   };
-}
-
-/** Whether the build of a record is over. */
-export function isComplete(record: BuildHistoryRecord, type: BuildHistoryEventType): boolean {
-  return type === BuildHistoryEventType.COMPLETE || record.CompletedAt !== undefined;
 }
 
 /** All that a record says of results: of the build as a whole, then by platform. */

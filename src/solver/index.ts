@@ -74,6 +74,7 @@ export {
   type PlatformResult,
 } from "./gateway/result.js";
 export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
+export type { HistoryErrorOptions } from "./history-error.js";
 export type { HistoryAttestation, HistoryBlob, HistoryRecord, HistoryResult } from "./history-record.js";
 export {
   type Compression,

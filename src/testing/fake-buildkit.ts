@@ -97,6 +97,8 @@ export interface FakeBuildKitOptions {
 /** A build in the history of a {@link FakeBuildKit}. */
 export interface FakeHistoryBuild {
   readonly record: MessageInitShape<typeof BuildHistoryRecordSchema>;
+  /** Default whether the record has no `CompletedAt`; for a short while a build has it and still runs. */
+  readonly running?: boolean | undefined;
   /** What following it gives. Default nothing. */
   readonly status?: readonly MessageInitShape<typeof StatusResponseSchema>[] | undefined;
 }
@@ -278,9 +280,8 @@ export class FakeBuildKit implements AsyncDisposable {
         handler: (call: ServerWritableStream<Buffer, Buffer>) => {
           const method = Control.method.listenBuildHistory;
           this.#record(method, fromBinary(method.input, call.request), call.metadata);
-          for (const { record } of this.#history()) {
-            const isOver = record.CompletedAt !== undefined;
-            const type = isOver ? BuildHistoryEventType.COMPLETE : BuildHistoryEventType.STARTED;
+          for (const { record, running = record.CompletedAt === undefined } of this.#history()) {
+            const type = running ? BuildHistoryEventType.STARTED : BuildHistoryEventType.COMPLETE;
             call.write(Buffer.from(toBinary(method.output, create(method.output, { type, record }))));
           }
           call.end();

@@ -196,6 +196,24 @@ describe("a history record", () => {
     expect((await client.history({ ref: "b" }))[0]?.results).toEqual([{ exporter: 0, blob: asBlob(first) }]);
   });
 
+  it("runs until the daemon says that it is over, not until it has a time of completion", async () => {
+    let asked = 0;
+    const record: Record_ = { Ref: "a", CompletedAt: over };
+    const failed: Record_ = { ...record, error: { code: 2, message: "why" } };
+    await start([], {
+      history: () => {
+        asked += 1;
+        return asked < 4 ? [{ record, running: true }] : [{ record: failed }];
+      },
+    });
+    expect(await client.history()).toMatchObject([{ state: "running", error: undefined }]);
+    expect(await client.historyError("a")).toBeUndefined();
+    expect(await client.historyError("a", { wait: true })).toMatchObject({ message: "why" });
+    await expect(client.historyError("a", { wait: "yes" } as never)).rejects.toMatchObject({
+      code: "ERR_KILN_INVALID_ARGUMENT",
+    });
+  });
+
   it("leads to the attestations of its images, by platform", async () => {
     const statement = put("s", "application/vnd.in-toto+json", {
       "in-toto.io/predicate-type": "https://spdx.dev/Document",

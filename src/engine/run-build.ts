@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { KilnError } from "../errors.js";
 import { compile } from "../image/compile.js";
@@ -11,9 +10,8 @@ import type { Plan } from "../model/plan.js";
 import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
 import type { Client } from "../solver/client.js";
 import type { Output } from "../solver/outputs.js";
-import { preflight } from "../solver/preflight.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
-import { solvedWithConfig } from "../solver/solved-with-config.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { gatherInputs } from "./gather-inputs.js";
@@ -49,26 +47,24 @@ export async function runBuild(
   const inputs = await gatherInputs(needs, cwd);
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
-  const layouts = [...inputs.layouts.values()].map(({ layout }) => layout.dir);
-  preflight(facts, { outputs, definition: undefined, layouts });
+  const settings: SolveSettings = {
+    outputs,
+    sourceDateEpoch,
+    signal,
+    trees: inputs.trees,
+    layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+  };
   const platform = choosePlatform(options.platform, facts);
   let plan: Plan | undefined;
   let tracker: StepTracker | undefined;
   try {
     const { answer, outputs: records } = await runSessionSolve(
-      client.connection,
+      client,
       {
-        outputs,
-        signal,
-        sharedKey: hostname(),
-        resources: {
-          trees: inputs.trees,
-          layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
-          credentials: client.credentials,
-          tokens: client.tokens,
-          env,
-        },
-        async request(session) {
+        ref,
+        facts,
+        settings,
+        async solved(session) {
           if (needs.bases.length > 0) emit(phase("resolve", "resolving the base"));
           const bases = await resolveBases(needs, {
             connection: client.connection,
@@ -85,7 +81,6 @@ export async function runBuild(
             sourceDateEpoch,
             localUniqueId: randomId(),
           });
-          preflight(facts, { outputs, definition: plan.definition, layouts });
           tracker = trackSteps(plan);
           emit({
             type: "planned",
@@ -93,8 +88,7 @@ export async function runBuild(
             at: Date.now(),
           });
           emit(phase("solve", `building ${plan.steps.length} steps`));
-          const { definition, config } = plan;
-          return { ...solvedWithConfig(facts, { definition, config }), ref, facts, sourceDateEpoch };
+          return { definition: plan.definition, config: plan.config };
         },
       },
       (event) => emit(tracker?.tag(event) ?? event),

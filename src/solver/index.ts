@@ -71,6 +71,7 @@ export {
   type PlatformResult,
 } from "./gateway/result.js";
 export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
+export type { OutputChooser } from "./output-chooser.js";
 export {
   type Compression,
   type DockerImageOutput,
@@ -96,7 +97,8 @@ export {
   registry,
   type TarOutput,
 } from "./outputs.js";
-export type { OutputChooser } from "./run-session-solve.js";
-export type { BuildFunction, IgnoredFailure } from "./solve.js";
+export type { IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
+export type { BuildFunction } from "./solve-request.js";
+export type { SolveSettings } from "./solve-settings.js";
 export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";

@@ -1,0 +1,32 @@
+import type { Definition } from "../llb/definition.js";
+import type { DaemonFacts } from "../model/daemon.js";
+import type { ImageConfig } from "../oci/image-config.js";
+import type { Session } from "../session/session.js";
+import type { Gateway } from "./gateway/gateway.js";
+import type { GatewayReturn } from "./gateway/result.js";
+import type { SolveSettings } from "./solve-settings.js";
+
+/** A build as a program on this side: see `Client.build`. `undefined` = an empty result. */
+export type BuildFunction = (gateway: Gateway) => Promise<GatewayReturn | undefined>;
+
+/** What is solved, in one of its forms. */
+export interface Solved {
+  /** A graph; `undefined` = an empty (scratch) result. Not read if there is a `build`. */
+  readonly definition?: Definition | undefined;
+  /** Makes the result by asking the daemon, in place of one definition. Returns what is exported. */
+  readonly build?: BuildFunction | undefined;
+  /** The image's config for outputs that have one. */
+  readonly config?: ImageConfig | undefined;
+}
+
+/** A solve, from a call's options to the daemon: plain data, made once and handed on whole. */
+export interface SolveRequest {
+  /** The build's id. Must not be that of a running build. */
+  readonly ref: string;
+  /** What the daemon can do. */
+  readonly facts: DaemonFacts;
+  /** Checked by `checkSolveSettings`. */
+  readonly settings: SolveSettings;
+  /** What is solved, or how that is found out once the session is open: it may ask the daemon for things first. */
+  readonly solved: Solved | ((session: Session) => Promise<Solved>);
+}

@@ -25,10 +25,10 @@ export type { SecretSource } from "../session/secrets.js";
 export type { SshSource } from "../session/ssh.js";
 export type { UploadSource } from "../session/upload.js";
 export type { Annotation, Annotations } from "./annotations.js";
-export type { AttestationOptions, ProvenanceOptions, SbomOptions } from "./attestation-options.js";
 export type { HistoryOptions, HistoryRecord } from "./build-history.js";
 export type { DiskUsage, DiskUsageOptions, PruneOptions, PruneResult } from "./cache-control.js";
 export type { CacheFilter } from "./cache-filter.js";
+export type { CacheRecord, CacheRecordType } from "./cache-record.js";
 export type {
   AzblobCache,
   CacheExport,
@@ -39,9 +39,8 @@ export type {
   LocalCache,
   RegistryCache,
   S3Cache,
-} from "./cache-options.js";
-export type { CacheRecord, CacheRecordType } from "./cache-record.js";
-export type { CacheOptions } from "./cache-transfer.js";
+} from "./caches/cache-options.js";
+export type { CacheOptions } from "./caches/cache-transfer.js";
 export {
   Client,
   type ClientOptions,
@@ -101,4 +100,9 @@ export type { IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
 export type { BuildFunction } from "./solve-request.js";
 export type { SolveSettings } from "./solve-settings.js";
-export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";
+export type {
+  AttestationOptions,
+  ProvenanceOptions,
+  SbomOptions,
+} from "./supply-chain/attestation-options.js";
+export type { SourcePolicy, SourceRule, SourceSelector } from "./supply-chain/source-policy.js";

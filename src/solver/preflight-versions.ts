@@ -1,6 +1,6 @@
 import { KilnError } from "../errors.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import { cacheOptionVersions } from "./cache-options.js";
+import { cacheOptionVersions } from "./caches/cache-options.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
 import type { SolveSettings } from "./solve-settings.js";
 

@@ -5,7 +5,7 @@ import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
 import type { ExporterChoice, FinishedResult } from "../session/exporter.js";
 import { openSession } from "../session/session.js";
-import { prepareCaches } from "./cache-transfer.js";
+import { prepareCaches } from "./caches/cache-transfer.js";
 import { collectOutputs, exportOrder } from "./collect-outputs.js";
 import { exporterEntries } from "./exporter-entries.js";
 import type { Output } from "./outputs.js";

@@ -5,11 +5,11 @@ import type { SourceVerifier } from "../session/policy-verifier.js";
 import type { SecretSource } from "../session/secrets.js";
 import type { SshSource } from "../session/ssh.js";
 import type { UploadSource } from "../session/upload.js";
-import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
-import { type CacheOptions, checkCaches } from "./cache-transfer.js";
+import { type CacheOptions, checkCaches } from "./caches/cache-transfer.js";
 import type { OutputChooser } from "./output-chooser.js";
 import type { Output } from "./outputs.js";
-import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
+import { type AttestationOptions, attestationAttrs } from "./supply-chain/attestation-options.js";
+import { type SourcePolicy, sourcePolicyToPb } from "./supply-chain/source-policy.js";
 
 /**
  * What a solve is told, whatever it solves: one value that goes through the solver whole.

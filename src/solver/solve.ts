@@ -5,16 +5,16 @@ import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import type { Session } from "../session/session.js";
-import { attestationAttrs } from "./attestation-options.js";
-import type { CacheEntry, CacheTransfer } from "./cache-transfer.js";
+import type { CacheEntry, CacheTransfer } from "./caches/cache-transfer.js";
 import { exporterEntries } from "./exporter-entries.js";
 import { createBridge } from "./gateway/bridge.js";
 import { driveBuild } from "./gateway/drive-build.js";
 import { Gateway } from "./gateway/gateway.js";
 import type { Output } from "./outputs.js";
 import type { BuildFunction, Solved, SolveRequest } from "./solve-request.js";
-import { sourcePolicyToPb } from "./source-policy.js";
 import { StatusTracker } from "./status-tracker.js";
+import { attestationAttrs } from "./supply-chain/attestation-options.js";
+import { sourcePolicyToPb } from "./supply-chain/source-policy.js";
 import { solveErrorFrom } from "./translate-solve-error.js";
 
 /** The Status stream gets this long to end by itself once the solve has: the last events are still under way. */

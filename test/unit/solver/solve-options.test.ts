@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { DaemonFacts } from "../../../src/model/daemon.js";
 import { annotationAttrs } from "../../../src/solver/annotations.js";
-import { attestationAttrs } from "../../../src/solver/attestation-options.js";
-import { type CacheExport, cacheAttrs } from "../../../src/solver/cache-options.js";
+import { type CacheExport, cacheAttrs } from "../../../src/solver/caches/cache-options.js";
 import { localDir, ociLayout, registry } from "../../../src/solver/outputs.js";
 import { preflightVersions } from "../../../src/solver/preflight-versions.js";
 import type { SolveSettings } from "../../../src/solver/solve-settings.js";
-import { sourcePolicyToPb } from "../../../src/solver/source-policy.js";
+import { attestationAttrs } from "../../../src/solver/supply-chain/attestation-options.js";
+import { sourcePolicyToPb } from "../../../src/solver/supply-chain/source-policy.js";
 
 const wrong = expect.objectContaining({ code: "ERR_KILN_INVALID_ARGUMENT" });
 const unknown = expect.objectContaining({ code: "ERR_KILN_UNKNOWN_OPTION" });

@@ -1,18 +1,18 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { wrongArgument } from "../llb/check-argument.js";
-import { annotationKeys, type Descriptor } from "../oci/descriptor.js";
-import { initOciLayout, updateOciIndex } from "../oci/layout-writer.js";
-import type { ImageIndex } from "../oci/manifest.js";
-import { mediaTypes } from "../oci/media-types.js";
-import { removeUnreferencedBlobs } from "../oci/remove-unreferenced.js";
+import { wrongArgument } from "../../llb/check-argument.js";
+import { annotationKeys, type Descriptor } from "../../oci/descriptor.js";
+import { initOciLayout, updateOciIndex } from "../../oci/layout-writer.js";
+import type { ImageIndex } from "../../oci/manifest.js";
+import { mediaTypes } from "../../oci/media-types.js";
+import { removeUnreferencedBlobs } from "../../oci/remove-unreferenced.js";
 import {
   type ContentStore,
   layoutStore,
   type WritableContentStore,
   writableLayoutStore,
-} from "../session/content-store.js";
+} from "../../session/content-store.js";
 import { type CacheExport, type CacheImport, cacheAttrs } from "./cache-options.js";
 
 /** A cache as the daemon is told of it. */

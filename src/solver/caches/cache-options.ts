@@ -1,4 +1,4 @@
-import { checkOptions } from "../internal/check-options.js";
+import { checkOptions } from "../../internal/check-options.js";
 import {
   checkChoice,
   checkFlag,
@@ -6,9 +6,9 @@ import {
   checkName,
   checkTexts,
   wrongArgument,
-} from "../llb/check-argument.js";
-import { isDigest } from "../oci/digest.js";
-import type { Compression } from "./outputs.js";
+} from "../../llb/check-argument.js";
+import { isDigest } from "../../oci/digest.js";
+import type { Compression } from "../outputs.js";
 
 /** What every exported cache takes. */
 export interface CacheExportCommon {

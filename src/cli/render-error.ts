@@ -19,6 +19,10 @@ export function renderError(error: unknown): string {
   if (error instanceof SolveError) {
     if (error.command !== undefined) lines.push(...indent("command", error.command));
     if (error.exitCode !== undefined) lines.push(`  exit code ${error.exitCode}`);
+    for (const { filename, excerpt } of error.sources) {
+      lines.push(`  ${pc.dim(`in ${cleanText(filename)}:`)}`);
+      if (excerpt !== "") lines.push(...excerpt.split("\n").map((line) => `  ${cleanText(line)}`));
+    }
     if (error.logTail.length > 0) {
       lines.push(`  ${pc.dim("last output:")}`);
       for (const line of error.logTail) lines.push(`  ${pc.dim("│")} ${cleanText(line)}`);
@@ -45,6 +49,9 @@ export function errorToJson(error: unknown): Readonly<Record<string, unknown>> {
   }
   const { code, message, hint, location } = error;
   if (!(error instanceof SolveError)) return { code, message, hint, location };
-  const { step, command, exitCode, logTail, vertex } = error;
-  return { code, message, hint, location, step, command, exitCode, logTail, vertex };
+  const { step, command, exitCode, logTail, vertex, sources } = error;
+  return {
+    ...{ code, message, hint, location, step, command, exitCode, logTail, vertex },
+    ...(sources.length === 0 ? {} : { sources }),
+  };
 }

@@ -18,6 +18,7 @@ export function withStep(error: unknown, plan: Plan): unknown {
     vertexName: error.vertexName,
     exitCode: error.exitCode,
     logTail: error.logTail,
+    sources: error.sources,
     command,
     step: { index: step.index, id: step.id, title: step.title },
   });

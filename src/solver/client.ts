@@ -4,7 +4,7 @@ import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { checkChoice, wrongArgument } from "../llb/check-argument.js";
-import type { Definition } from "../llb/definition.js";
+import { Definition } from "../llb/definition.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
@@ -34,6 +34,10 @@ import {
 } from "./cache-control.js";
 import { learnDaemonFacts } from "./capabilities.js";
 import { EventHub } from "./event-hub.js";
+import { askFrontend, type FrontendAnswers, frontendQuestions } from "./frontend/ask-frontend.js";
+import { type DockerfileSolve, type FrontendSolve, frontendRequest } from "./frontend/frontend-solve.js";
+import { treesKey } from "./frontend/trees-key.js";
+import { preflightVersions } from "./preflight-versions.js";
 import { runSessionSolve } from "./run-session-solve.js";
 import type { IgnoredFailure } from "./solve.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
@@ -159,20 +163,52 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Solves a definition; `undefined` stands for an empty result. Starts at once.
+   * Solves a definition (`undefined` stands for an empty result), or lets a frontend of the daemon's make the result:
+   * `{ frontend: "dockerfile.v0", frontendOptions: { target: "app" } }`, whose context and Dockerfile are the trees
+   * `context` and `dockerfile`. Starts at once.
    *
-   * `result` rejects with `SolveError`, with what the preflight refuses (`ERR_KILN_UNSUPPORTED`, …), with a
-   * connection's error, or with the signal's reason.
+   * Throws `ERR_KILN_INVALID_ARGUMENT`, `ERR_KILN_UNKNOWN_OPTION` and the like for a wrong call. `result` rejects with
+   * `SolveError`, with what the preflight refuses (`ERR_KILN_UNSUPPORTED`, …), with a connection's error, or with the
+   * signal's reason.
    */
-  solve(definition: Definition | undefined, options: ClientSolveOptions = {}): Solve {
-    return this.#start({ definition }, options);
+  solve(
+    what: Definition | DockerfileSolve | FrontendSolve | undefined,
+    options: ClientSolveOptions = {},
+  ): Solve {
+    if (what === undefined || what instanceof Definition) return this.#start({ definition: what }, options);
+    if (options.config !== undefined) {
+      throw wrongArgument("solve()", "a frontend makes the image's config itself", "Leave out config.");
+    }
+    return this.#start({ frontend: frontendRequest("solve()", what) }, options);
+  }
+
+  /**
+   * Asks a frontend about a build instead of building: its `outline` (what it can be told), its `targets`, what `lint`
+   * finds, or, by `describe`, what it can be asked.
+   *
+   * Throws as {@link Client.solve}. Rejects as its `result` does, and with `ERR_KILN_UNSUPPORTED` for what the frontend
+   * cannot be asked.
+   */
+  askFrontend<Q extends keyof FrontendAnswers>(
+    question: Q,
+    what: DockerfileSolve | FrontendSolve,
+    options: Pick<ClientSolveOptions, "trees" | "layouts" | "sharedKey" | "signal"> = {},
+  ): Promise<FrontendAnswers[Q]> {
+    const call = "askFrontend()";
+    checkOptions(call, options, ["trees", "layouts", "sharedKey", "signal"]);
+    checkChoice(call, "question", question, frontendQuestions);
+    const request = frontendRequest(call, what);
+    return askFrontend(question, request, async (asked, use) => {
+      preflightVersions(await this.facts({ signal: options.signal }), {}, asked);
+      await this.#start({ build: use }, { sharedKey: treesKey(options), ...options, internal: true }).result;
+    });
   }
 
   /**
    * Runs a build as a program: `use` solves, reads and runs what it wants on the daemon, and returns what is to be
    * exported. What BuildKit calls a gateway client, and what frontends are written as.
    *
-   * `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
+   * Throws as {@link Client.solve}. `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
    * use after `use` has settled.
    */
   build(use: BuildFunction, options: ClientSolveOptions = {}): Solve {
@@ -183,6 +219,7 @@ export class Client implements AsyncDisposable {
   }
 
   #start(solved: Omit<Solved, "config">, options: ClientSolveOptions): Solve {
+    checkSolveSettings("solve()", options, ["config"]);
     const ref = randomId();
     const hub = new EventHub<SolveEvent>(solveEventHubOptions);
     const result = this.#run(ref, solved, options, hub).finally(() => hub.end());
@@ -196,7 +233,6 @@ export class Client implements AsyncDisposable {
     options: ClientSolveOptions,
     hub: EventHub<SolveEvent>,
   ): Promise<ClientSolveResult> {
-    checkSolveSettings("solve()", options, ["config"]);
     const { config, ...settings } = options;
     const facts = await this.facts({ signal: settings.signal });
     const request: SolveRequest = { ref, facts, settings, solved: { ...solved, config } };

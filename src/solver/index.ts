@@ -13,7 +13,7 @@ export type {
   WarningEvent,
 } from "../model/events.js";
 export { RpcError } from "../rpc/node-error.js";
-export type { StatusDetail } from "../rpc/status-details.js";
+export type { SourceRange, StatusDetail } from "../rpc/status-details.js";
 export type { TlsOptions } from "../rpc/tls-options.js";
 export type { CredentialsProvider } from "../session/auth.js";
 export type { Credentials } from "../session/docker-auth.js";
@@ -48,6 +48,17 @@ export {
   type ClientSolveResult,
   type Solve,
 } from "./client.js";
+export type { FailedSource } from "./failed-source.js";
+export type {
+  BuildOutline,
+  BuildTarget,
+  FrontendAnswers,
+  FrontendQuestion,
+  LintReport,
+  NeededThing,
+} from "./frontend/ask-frontend.js";
+export { type DockerfileOptions, dockerfileOptions } from "./frontend/dockerfile-options.js";
+export type { DockerfileSolve, FrontendSolve } from "./frontend/frontend-solve.js";
 export { Container, type ProcessOptions } from "./gateway/container.js";
 export type { ContainerGrant, ContainerMount, ContainerOptions } from "./gateway/container-request.js";
 export type { FileInfo, FileType } from "./gateway/file-info.js";

@@ -2,6 +2,8 @@ import { KilnError } from "../errors.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import { cacheOptionVersions } from "./caches/cache-options.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { dockerfileOptionVersions } from "./frontend/dockerfile-options.js";
+import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import type { SolveSettings } from "./solve-settings.js";
 
 /**
@@ -9,10 +11,14 @@ import type { SolveSettings } from "./solve-settings.js";
  *
  * Throws `ERR_KILN_UNSUPPORTED`. Lets everything through where the daemon's version is not known.
  */
-export function preflightVersions(facts: DaemonFacts, settings: SolveSettings): void {
+export function preflightVersions(
+  facts: DaemonFacts,
+  settings: SolveSettings,
+  frontend?: FrontendRequest,
+): void {
   const found = facts.buildkitVersion === undefined ? undefined : parseMajorMinor(facts.buildkitVersion);
   if (found === undefined) return;
-  for (const [option, version] of neededVersions(settings)) {
+  for (const [option, version] of neededVersions(settings, frontend)) {
     const needed = parseMajorMinor(version);
     if (needed === undefined || compareMajorMinor(found, needed) >= 0) continue;
     throw new KilnError(
@@ -23,7 +29,10 @@ export function preflightVersions(facts: DaemonFacts, settings: SolveSettings): 
   }
 }
 
-function neededVersions(settings: SolveSettings): readonly (readonly [option: string, version: string])[] {
+function neededVersions(
+  settings: SolveSettings,
+  frontend: FrontendRequest | undefined,
+): readonly (readonly [option: string, version: string])[] {
   const needs: [string, string][] = [];
   for (const output of settings.outputs ?? []) {
     const options: Readonly<Record<string, unknown>> = { ...output.options };
@@ -44,6 +53,12 @@ function neededVersions(settings: SolveSettings): readonly (readonly [option: st
       const version = cacheOptionVersions[`${cache.type}.${key}`];
       if (version !== undefined) needs.push([`${key} of a ${cache.type} cache`, version]);
     }
+  }
+  const attrs = frontend?.frontend === "dockerfile.v0" ? frontend.attrs : {};
+  if (attrs["requestid"] === "frontend.lint") needs.push(["lint of the Dockerfile frontend", "0.14"]);
+  for (const key of Object.keys(attrs)) {
+    const version = dockerfileOptionVersions[key];
+    if (version !== undefined) needs.push([`${key} of the Dockerfile frontend`, version]);
   }
   return needs;
 }

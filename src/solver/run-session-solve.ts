@@ -8,6 +8,7 @@ import { openSession } from "../session/session.js";
 import { prepareCaches } from "./caches/cache-transfer.js";
 import { collectOutputs, exportOrder } from "./collect-outputs.js";
 import { exporterEntries } from "./exporter-entries.js";
+import { treesKey } from "./frontend/trees-key.js";
 import type { Output } from "./outputs.js";
 import { preflight, refuseMissingCaps } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
@@ -41,7 +42,8 @@ export async function runSessionSolve(
   signal?.throwIfAborted();
   const known = typeof request.solved === "function" ? undefined : request.solved;
   preflight(facts, settings, known?.definition);
-  preflightVersions(facts, settings);
+  for (const input of Object.values(known?.frontend?.inputs ?? {})) refuseMissingCaps(facts, input);
+  preflightVersions(facts, settings, known?.frontend);
   const asked = settings.outputs ?? [];
   const outputs = exportOrder(asked);
   const caches = await prepareCaches(settings);
@@ -61,7 +63,7 @@ export async function runSessionSolve(
   await prepareOutputs(outputs);
   const session = openSession(connection, {
     services: services.services,
-    sharedKey: settings.sharedKey ?? hostname(),
+    sharedKey: settings.sharedKey ?? (known?.frontend === undefined ? hostname() : treesKey(settings)),
   });
   try {
     if (typeof request.solved === "function") {

@@ -2,6 +2,7 @@ import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Session } from "../session/session.js";
+import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import type { Gateway } from "./gateway/gateway.js";
 import type { GatewayReturn } from "./gateway/result.js";
 import type { SolveSettings } from "./solve-settings.js";
@@ -11,11 +12,13 @@ export type BuildFunction = (gateway: Gateway) => Promise<GatewayReturn | undefi
 
 /** What is solved, in one of its forms. */
 export interface Solved {
-  /** A graph; `undefined` = an empty (scratch) result. Not read if there is a `build`. */
+  /** A graph; `undefined` = an empty (scratch) result, if there is neither `build` nor `frontend`. */
   readonly definition?: Definition | undefined;
   /** Makes the result by asking the daemon, in place of one definition. Returns what is exported. */
   readonly build?: BuildFunction | undefined;
-  /** The image's config for outputs that have one. */
+  /** Lets a frontend of the daemon's make the result. */
+  readonly frontend?: FrontendRequest | undefined;
+  /** The image's config for outputs that have one. A frontend makes its own. */
   readonly config?: ImageConfig | undefined;
 }
 

@@ -7,6 +7,7 @@ import { createClient } from "../rpc/typed-client.js";
 import type { Session } from "../session/session.js";
 import type { CacheEntry, CacheTransfer } from "./caches/cache-transfer.js";
 import { exporterEntries } from "./exporter-entries.js";
+import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import { createBridge } from "./gateway/bridge.js";
 import { driveBuild } from "./gateway/drive-build.js";
 import { Gateway } from "./gateway/gateway.js";
@@ -131,6 +132,7 @@ function runBuild<R>(
 function requestBody({ request, solved, session, outputs, caches }: PreparedSolve) {
   const { settings } = request;
   const { sourceDateEpoch: epoch, sourcePolicy } = settings;
+  const { frontend } = solved;
   const exporters = exporterEntries(outputs, { config: solved.config, sourceDateEpoch: epoch }).map(
     (entry) => ({ Type: entry.type, Attrs: { ...entry.attrs } }),
   );
@@ -138,7 +140,13 @@ function requestBody({ request, solved, session, outputs, caches }: PreparedSolv
   return {
     Ref: request.ref,
     // Present even for scratch: a Solve with neither definition nor frontend waits for a gateway client.
-    ...(solved.build === undefined ? { Definition: solved.definition?.toMessage() ?? {} } : {}),
+    ...(solved.build === undefined && frontend === undefined
+      ? { Definition: solved.definition?.toMessage() ?? {} }
+      : {}),
+    Frontend: frontend?.frontend ?? "",
+    FrontendInputs: Object.fromEntries(
+      Object.entries(frontend?.inputs ?? {}).map(([name, input]) => [name, input.toMessage()]),
+    ),
     Exporters: exporters,
     // Daemons before 0.13 read only these.
     ExporterDeprecated: first?.Type ?? "",
@@ -147,6 +155,7 @@ function requestBody({ request, solved, session, outputs, caches }: PreparedSolv
     FrontendAttrs: {
       ...attestationAttrs(settings.attestations),
       ...(epoch === undefined ? {} : { "build-arg:SOURCE_DATE_EPOCH": String(epoch) }),
+      ...(frontend === undefined ? {} : frontendAttrs(frontend, caches.imports)),
     },
     Cache: { Exports: caches.exports.map(cacheToPb), Imports: caches.imports.map(cacheToPb) },
     ...(sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(sourcePolicy) }),
@@ -156,6 +165,13 @@ function requestBody({ request, solved, session, outputs, caches }: PreparedSolv
     Entitlements: [...(settings.entitlements ?? [])],
     Internal: settings.internal === true,
   };
+}
+
+// A frontend solves by itself, and the daemon gives its solves no caches but those that it names.
+function frontendAttrs(frontend: FrontendRequest, imports: readonly CacheEntry[]): Record<string, string> {
+  return imports.length === 0
+    ? frontend.attrs
+    : { ...frontend.attrs, "cache-imports": JSON.stringify(imports.map(cacheToPb)) };
 }
 
 function cacheToPb({ type, attrs }: CacheEntry) {

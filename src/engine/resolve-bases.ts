@@ -8,6 +8,7 @@ import type { Connection } from "../rpc/connection.js";
 import type { Session } from "../session/session.js";
 import type { Gateway } from "../solver/gateway/gateway.js";
 import { withGateway } from "../solver/gateway/with-gateway.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 import { baseErrorFrom } from "../solver/translate-solve-error.js";
 import type { LocalInputs } from "./gather-inputs.js";
 
@@ -17,6 +18,8 @@ export interface ResolveBasesOptions {
   readonly session: Session;
   readonly platform: Platform;
   readonly inputs: LocalInputs;
+  /** The build's rules about sources: a base is one. */
+  readonly policy: Pick<SolveSettings, "sourcePolicy" | "verifySource">;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -30,7 +33,7 @@ export async function resolveBases(
   needs: Needs,
   options: ResolveBasesOptions,
 ): Promise<ReadonlyMap<string, BaseFact>> {
-  const { connection, session, platform, inputs, signal } = options;
+  const { connection, session, platform, inputs, policy, signal } = options;
   const facts = new Map<string, BaseFact>();
   const remote: RegistryBaseNeed[] = [];
   for (const need of needs.bases) {
@@ -54,7 +57,7 @@ export async function resolveBases(
       async (gateway) => {
         for (const need of remote) facts.set(need.id, await resolveRemote(gateway, need, platform));
       },
-      { session, signal },
+      { session, policy, signal },
     );
   }
   return facts;

@@ -9,13 +9,13 @@ import type { BuildEvent, PhaseEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
 import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
 import type { Client } from "../solver/client.js";
-import type { Output } from "../solver/outputs.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { gatherInputs } from "./gather-inputs.js";
 import { resolveBases } from "./resolve-bases.js";
+import { resolvePaths } from "./resolve-paths.js";
 import { type StepTracker, trackSteps } from "./step-tracker.js";
 
 /** What a build runs with. */
@@ -41,20 +41,19 @@ export async function runBuild(
   const startedAt = Date.now();
   signal?.throwIfAborted();
   const cwd = resolve(options.cwd ?? ".");
-  const outputs = (options.outputs ?? []).map((output) => resolveTarget(output, cwd));
+  const { platform: wantedPlatform, cwd: _cwd, ...told } = options;
   const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
   const needs = needsOf(image);
   const inputs = await gatherInputs(needs, cwd);
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
   const settings: SolveSettings = {
-    outputs,
+    ...resolvePaths(told, cwd),
     sourceDateEpoch,
-    signal,
     trees: inputs.trees,
     layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
   };
-  const platform = choosePlatform(options.platform, facts);
+  const platform = choosePlatform(wantedPlatform, facts);
   let plan: Plan | undefined;
   let tracker: StepTracker | undefined;
   try {
@@ -71,6 +70,7 @@ export async function runBuild(
             session,
             platform,
             inputs,
+            policy: settings,
             signal,
           });
           plan = compile(image, {
@@ -109,6 +109,8 @@ export async function runBuild(
         ran: steps.filter(({ outcome }) => outcome === "ran").length,
         steps,
       },
+      exporterResponse: answer.exporterResponse,
+      ignoredFailures: answer.ignoredFailures,
     };
   } catch (error) {
     throw plan === undefined || signal?.aborted === true ? error : withStep(error, plan);
@@ -138,14 +140,6 @@ function checkEpoch(value: number | string | undefined): number | undefined {
       hint: "E.g. SOURCE_DATE_EPOCH=$(git log -1 --format=%ct).",
     },
   );
-}
-
-function resolveTarget(output: Output, cwd: string): Output {
-  if (output.type === "oci-layout" || output.type === "local")
-    return { ...output, dir: resolve(cwd, output.dir) };
-  if (output.type === "registry" || output.type === "docker-image" || typeof output.target !== "string")
-    return output;
-  return { ...output, target: resolve(cwd, output.target) };
 }
 
 function phase(name: PhaseEvent["phase"], message: string): PhaseEvent {

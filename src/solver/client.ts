@@ -219,7 +219,7 @@ export class Client implements AsyncDisposable {
   }
 
   #start(solved: Omit<Solved, "config">, options: ClientSolveOptions): Solve {
-    checkSolveSettings("solve()", options, ["config"]);
+    checkSolveSettings("solve()", options, { more: ["config"] });
     const ref = randomId();
     const hub = new EventHub<SolveEvent>(solveEventHubOptions);
     const result = this.#run(ref, solved, options, hub).finally(() => hub.end());

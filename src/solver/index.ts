@@ -34,13 +34,13 @@ export type {
   CacheExport,
   CacheExportCommon,
   CacheImport,
+  CacheOptions,
   GhaCache,
   InlineCache,
   LocalCache,
   RegistryCache,
   S3Cache,
 } from "./caches/cache-options.js";
-export type { CacheOptions } from "./caches/cache-transfer.js";
 export {
   Client,
   type ClientOptions,
@@ -117,3 +117,4 @@ export type {
   SbomOptions,
 } from "./supply-chain/attestation-options.js";
 export type { SourcePolicy, SourceRule, SourceSelector } from "./supply-chain/source-policy.js";
+export { parseSourcePolicy } from "./supply-chain/source-policy-json.js";

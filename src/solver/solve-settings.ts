@@ -1,11 +1,18 @@
 import { checkOptions } from "../internal/check-options.js";
-import { wrongArgument } from "../llb/check-argument.js";
+import {
+  checkFlag,
+  checkInteger,
+  checkName,
+  checkText,
+  checkTexts,
+  wrongArgument,
+} from "../llb/check-argument.js";
 import type { LocalTree } from "../session/file-sync.js";
 import type { SourceVerifier } from "../session/policy-verifier.js";
 import type { SecretSource } from "../session/secrets.js";
 import type { SshSource } from "../session/ssh.js";
 import type { UploadSource } from "../session/upload.js";
-import { type CacheOptions, checkCaches } from "./caches/cache-transfer.js";
+import { type CacheOptions, checkCaches } from "./caches/cache-options.js";
 import type { OutputChooser } from "./output-chooser.js";
 import type { Output } from "./outputs.js";
 import { type AttestationOptions, attestationAttrs } from "./supply-chain/attestation-options.js";
@@ -54,21 +61,29 @@ export interface SolveSettings extends CacheOptions {
 
 type Check = (call: string, settings: SolveSettings) => void;
 
-// What is checked where it is used has nothing to check here.
-const elsewhere: Check = () => {};
-
 // A record, so that the compiler misses a setting that is not in it.
 const checks: Readonly<Record<keyof SolveSettings, Check>> = {
-  outputs: elsewhere,
-  trees: elsewhere,
-  layouts: elsewhere,
-  secrets: elsewhere,
-  ssh: elsewhere,
-  uploads: elsewhere,
-  entitlements: elsewhere,
-  sourceDateEpoch: elsewhere,
+  outputs(call, { outputs = [] }) {
+    if (Array.isArray(outputs) && outputs.every((output) => typeof output?.type === "string")) return;
+    throw wrongArgument(call, "outputs is no array of outputs", "Write it like [ociLayout(dir)].");
+  },
+  trees: (call, { trees }) => checkMap(call, "trees", trees),
+  layouts: (call, { layouts }) => checkMap(call, "layouts", layouts),
+  secrets: (call, { secrets }) =>
+    checkSources(call, "secrets", secrets, isSecret, "a text, bytes, a function, { env } or { file }"),
+  ssh: (call, { ssh }) =>
+    checkSources(call, "ssh", ssh, isSsh, "{ agent: true }, { agent: path } or { socket: path }"),
+  uploads: (call, { uploads }) => checkSources(call, "uploads", uploads, () => true, ""),
+  entitlements(call, { entitlements = [] }) {
+    for (const [index, text] of checkTexts(call, "entitlements", entitlements).entries()) {
+      checkName(call, `entitlements[${index}]`, text);
+    }
+  },
+  sourceDateEpoch(call, { sourceDateEpoch: epoch }) {
+    if (epoch !== undefined) checkInteger(call, "sourceDateEpoch", epoch, 0, 253_402_300_799);
+  },
   attestations: (_call, { attestations }) => void attestationAttrs(attestations),
-  sourcePolicy: (_call, { sourcePolicy }) => {
+  sourcePolicy(_call, { sourcePolicy }) {
     if (sourcePolicy !== undefined) sourcePolicyToPb(sourcePolicy);
   },
   compatibilityVersion(call, { compatibilityVersion }) {
@@ -81,23 +96,79 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   },
   cacheExports: (_call, { cacheExports }) => checkCaches({ cacheExports }),
   cacheImports: (_call, { cacheImports }) => checkCaches({ cacheImports }),
-  sharedKey: elsewhere,
-  internal: elsewhere,
-  signal: elsewhere,
-  verifySource: elsewhere,
-  chooseOutputs: elsewhere,
+  sharedKey(call, { sharedKey }) {
+    if (sharedKey !== undefined) checkText(call, "sharedKey", sharedKey);
+  },
+  internal: (call, { internal }) => void checkFlag(call, "internal", internal),
+  signal(call, { signal }) {
+    if (signal === undefined || signal instanceof AbortSignal) return;
+    throw wrongArgument(call, "signal is no AbortSignal", "Pass the signal of an AbortController.");
+  },
+  verifySource: (call, { verifySource }) => checkFunction(call, "verifySource", verifySource),
+  chooseOutputs: (call, { chooseOutputs }) => checkFunction(call, "chooseOutputs", chooseOutputs),
 };
 
+function checkMap(call: string, name: string, value: unknown): void {
+  if (value === undefined || value instanceof Map) return;
+  throw wrongArgument(call, `${name} is no Map`, `Write ${name} as new Map([[name, …]]).`);
+}
+
+function checkFunction(call: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw wrongArgument(call, `${name} is no function`, `Pass ${name} as a function.`);
+}
+
+// Names what is wrong by its id alone: a secret shows in no message.
+function checkSources(
+  call: string,
+  name: string,
+  sources: unknown,
+  isOne: (value: unknown) => boolean,
+  forms: string,
+): void {
+  if (sources === undefined) return;
+  if (typeof sources !== "object" || sources === null || Array.isArray(sources)) {
+    throw wrongArgument(call, `${name} is no object`, `Write ${name} as { id: source }.`);
+  }
+  for (const [id, source] of Object.entries(sources)) {
+    checkName(call, `an id of ${name}`, id);
+    if (!isOne(source)) throw wrongArgument(call, `${name}.${id} is no source`, `Pass ${forms}.`);
+  }
+}
+
+function isSecret(value: unknown): boolean {
+  return (
+    ["string", "function"].includes(typeof value) ||
+    value instanceof Uint8Array ||
+    hasOneText(value, ["env", "file"])
+  );
+}
+
+function isSsh(value: unknown): boolean {
+  const agent = typeof value === "object" && value !== null && "agent" in value ? value.agent : undefined;
+  return agent === true || hasOneText(value, ["agent", "socket"]);
+}
+
+function hasOneText(value: unknown, keys: readonly string[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const entries = Object.entries(value);
+  return (
+    entries.length === 1 && entries.every(([key, text]) => keys.includes(key) && typeof text === "string")
+  );
+}
+
 /**
- * Checks a call's settings; `more` are keys that the call knows beside them.
+ * Checks a call's settings. `more` are keys that the call knows beside them, `without` those that it does not take.
  *
  * Throws `ERR_KILN_UNKNOWN_OPTION` and `ERR_KILN_INVALID_ARGUMENT`. Nothing is read or sent.
  */
 export function checkSolveSettings(
   call: string,
   settings: SolveSettings,
-  more: readonly string[] = [],
+  keys: { readonly more?: readonly string[]; readonly without?: readonly (keyof SolveSettings)[] } = {},
 ): void {
-  checkOptions(call, settings, [...Object.keys(checks), ...more]);
+  const { more = [], without = [] } = keys;
+  const own = Object.keys(checks).filter((key) => !(without as readonly string[]).includes(key));
+  checkOptions(call, settings, [...own, ...more]);
   for (const check of Object.values(checks)) check(call, settings);
 }

@@ -14,6 +14,7 @@ import {
   type SolveError,
   type SolveEvent,
 } from "../../src/solver/index.js";
+import { elsewhere } from "./support/elsewhere.js";
 import { describeEachEngine, registry } from "./support/engines.js";
 import { readRegistryImage } from "./support/registry-image.js";
 
@@ -78,9 +79,10 @@ describeEachEngine("the Dockerfile frontend", ({ name, address }) => {
   async function build(
     frontendOptions: DockerfileOptions,
     options: ClientSolveOptions = {},
+    on: Client = client,
   ): Promise<{ out: string; result: ClientSolveResult; events: SolveEvent[] }> {
     const out = mkdtempSync(join(dir, "out-"));
-    const solve = client.solve(
+    const solve = on.solve(
       { frontend: "dockerfile.v0", frontendOptions },
       { trees: treesOf(root), ...options, outputs: [localDir(out), ...(options.outputs ?? [])] },
     );
@@ -201,11 +203,11 @@ describeEachEngine("the Dockerfile frontend", ({ name, address }) => {
     const random = project({
       Dockerfile: `FROM busybox:latest AS r\nRUN echo ${ref}; head -c 16 /dev/urandom | od -An -tx1 > /unique\nFROM scratch\nCOPY --from=r /unique /\n`,
     });
-    const unique = async (options: ClientSolveOptions): Promise<string> =>
-      readFileSync(join((await build({}, { trees: treesOf(random), ...options })).out, "unique"), "utf8");
+    const unique = async (options: ClientSolveOptions, on = client): Promise<string> =>
+      readFileSync(join((await build({}, { trees: treesOf(random), ...options }, on)).out, "unique"), "utf8");
     const first = await unique({ cacheExports: [{ type: "registry", ref, mode: "max" }] });
-    await client.prune({ all: true });
-    expect(await unique({ cacheImports: [{ type: "registry", ref }] })).toBe(first);
+    await using other = await Client.connect(await elsewhere({ name, address }));
+    expect(await unique({ cacheImports: [{ type: "registry", ref }] }, other)).toBe(first);
   });
 
   it("tells two projects' contexts of one name, size and time apart", async () => {

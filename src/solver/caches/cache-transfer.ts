@@ -13,7 +13,7 @@ import {
   type WritableContentStore,
   writableLayoutStore,
 } from "../../session/content-store.js";
-import { type CacheExport, type CacheImport, cacheAttrs } from "./cache-options.js";
+import { type CacheExport, type CacheOptions, cacheAttrs } from "./cache-options.js";
 
 /** A cache as the daemon is told of it. */
 export interface CacheEntry {
@@ -31,18 +31,6 @@ export interface CacheTransfer {
   readonly skipped: readonly string[];
   /** Writes the indexes of exported local caches. Call after a solve that succeeded. */
   finish(): Promise<void>;
-}
-
-/** Caches of a solve. */
-export interface CacheOptions {
-  readonly cacheExports?: readonly CacheExport[] | undefined;
-  readonly cacheImports?: readonly CacheImport[] | undefined;
-}
-
-/** Checks caches without touching anything. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION`. */
-export function checkCaches({ cacheExports = [], cacheImports = [] }: CacheOptions): void {
-  for (const [index, cache] of cacheExports.entries()) cacheAttrs("export", index, cache);
-  for (const [index, cache] of cacheImports.entries()) cacheAttrs("import", index, cache);
 }
 
 /**

@@ -46,7 +46,7 @@ export async function runSessionSolve(
   preflightVersions(facts, settings, known?.frontend);
   const asked = settings.outputs ?? [];
   const outputs = exportOrder(asked);
-  const caches = await prepareCaches(settings);
+  const caches = await prepareCaches(settings, owner.env);
   let solved: Solved = known ?? {};
   const chosen: Output[] = [];
   const choose = async (result: FinishedResult): Promise<readonly ExporterChoice[]> => {

@@ -14,6 +14,7 @@ import {
   writableLayoutStore,
 } from "../../session/content-store.js";
 import { type CacheExport, type CacheOptions, cacheAttrs } from "./cache-options.js";
+import { withGithubJob } from "./github-job.js";
 
 /** A cache as the daemon is told of it. */
 export interface CacheEntry {
@@ -38,10 +39,15 @@ export interface CacheTransfer {
  *
  * Directories of local caches stay on this machine: the daemon addresses them by an id made from their path (a path
  * itself would have to be ASCII) and reads and writes them through the session. A directory to import that has no such
- * cache is skipped with a note, as by BuildKit's client: the first build of a pipeline has none.
+ * cache is skipped with a note, as by BuildKit's client: the first build of a pipeline has none. `env` is where GitHub's
+ * cache finds the job that this is.
  */
-export async function prepareCaches(options: CacheOptions): Promise<CacheTransfer> {
-  const { cacheExports = [], cacheImports = [] } = options;
+export async function prepareCaches(
+  options: CacheOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<CacheTransfer> {
+  const cacheExports = (options.cacheExports ?? []).map((cache) => withGithubJob(cache, env));
+  const cacheImports = (options.cacheImports ?? []).map((cache) => withGithubJob(cache, env));
   const stores = new Map<string, ContentStore>();
   const written: { readonly cache: LocalExport; readonly store: WritableContentStore }[] = [];
   const exports: CacheEntry[] = [];

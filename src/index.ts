@@ -74,3 +74,21 @@ export type { Candidate } from "./rpc/discover.js";
 export type { TlsOptions } from "./rpc/tls-options.js";
 export type { CredentialsProvider } from "./session/auth.js";
 export type { Credentials } from "./session/docker-auth.js";
+export type { FinishedResult } from "./session/exporter.js";
+export type { RegistryTls } from "./session/fetch-token.js";
+export type { CheckedSource, SourceDecision, SourceVerifier } from "./session/policy-verifier.js";
+export type { SecretSource } from "./session/secrets.js";
+export type { SshSource } from "./session/ssh.js";
+export type { UploadSource } from "./session/upload.js";
+export type { Annotation, Annotations } from "./solver/annotations.js";
+export type { CacheExport, CacheImport } from "./solver/caches/cache-options.js";
+export type { FailedSource } from "./solver/failed-source.js";
+export type { OutputChooser } from "./solver/output-chooser.js";
+export type { IgnoredFailure } from "./solver/solve.js";
+export type { SolveSettings } from "./solver/solve-settings.js";
+export type {
+  AttestationOptions,
+  ProvenanceOptions,
+  SbomOptions,
+} from "./solver/supply-chain/attestation-options.js";
+export type { SourcePolicy, SourceRule, SourceSelector } from "./solver/supply-chain/source-policy.js";

@@ -1,3 +1,4 @@
+import type { Annotation } from "../engine/command-line.js";
 import {
   dockerImage,
   dockerTar,
@@ -25,12 +26,12 @@ const allowed: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 /**
- * Reads one `--output`: `oci:./out`, `registry:localhost:5000/app:1`, or buildx's `type=oci,dest=./out`.
+ * Reads one `--output`, an image with these annotations: `oci:./out`, `registry:localhost:5000/app:1`, or buildx's `type=oci,dest=./out`.
  *
  * `oci` with a destination ending in `.tar` is a tar, else a layout directory. Throws
  * `ERR_KILN_INVALID_ARGUMENT` with what would be right.
  */
-export function parseOutput(text: string): Output {
+export function parseOutput(text: string, annotations: readonly Annotation[] = []): Output {
   const short = /^([a-z-]+):(.+)$/.exec(text);
   const fields = short !== null && !text.includes("type=") ? shortForm(text, short) : longForm(text);
   const kind = fields.get("type");
@@ -41,7 +42,7 @@ export function parseOutput(text: string): Output {
     if (key === "type" || allowed[kind].includes(key)) continue;
     throw wrong(text, `type=${kind} has no key "${key}"`, `It takes: ${allowed[kind].join(", ")}.`);
   }
-  return makeOutput(text, kind, fields);
+  return makeOutput(text, kind, fields, annotations);
 }
 
 const kindHint = `Types: ${kinds.join(", ")}. E.g. -o oci:./out or -o type=registry,name=localhost:5000/app:1.`;
@@ -69,7 +70,12 @@ function longForm(text: string): Map<string, string> {
   return fields;
 }
 
-function makeOutput(text: string, kind: Kind, fields: ReadonlyMap<string, string>): Output {
+function makeOutput(
+  text: string,
+  kind: Kind,
+  fields: ReadonlyMap<string, string>,
+  annotations: readonly Annotation[],
+): Output {
   const need = (key: string): string => {
     const value = fields.get(key);
     if (value === undefined || value === "") throw wrong(text, `type=${kind} needs ${key}=…`, kindHint);
@@ -89,6 +95,7 @@ function makeOutput(text: string, kind: Kind, fields: ReadonlyMap<string, string
     compressionLevel: level === undefined ? undefined : Number(level),
     forceCompression: flag("force-compression"),
     ociMediaTypes: flag("oci-mediatypes"),
+    annotations: annotations.length === 0 ? undefined : annotations,
   };
   const name = fields.get("name");
   switch (kind) {

@@ -20,6 +20,10 @@ export function renderError(error: unknown): string {
   if (error instanceof SolveError) {
     if (error.command !== undefined) lines.push(...indent("command", error.command));
     if (error.exitCode !== undefined) lines.push(`  exit code ${error.exitCode}`);
+    for (const { filename, excerpt } of error.sources) {
+      lines.push(`  ${pc.dim(`in ${cleanText(filename)}:`)}`);
+      if (excerpt !== "") lines.push(...excerpt.split("\n").map((line) => `  ${cleanText(line)}`));
+    }
     if (error.logTail.length > 0) {
       lines.push(`  ${pc.dim("last output:")}`);
       for (const clip of error.logClips)
@@ -48,6 +52,9 @@ export function errorToJson(error: unknown): Readonly<Record<string, unknown>> {
   }
   const { code, message, hint, location } = error;
   if (!(error instanceof SolveError)) return { code, message, hint, location };
-  const { step, command, exitCode, logTail, logClips, vertex } = error;
-  return { code, message, hint, location, step, command, exitCode, logTail, logClips, vertex };
+  const { step, command, exitCode, logTail, logClips, vertex, sources } = error;
+  return {
+    ...{ code, message, hint, location, step, command, exitCode, logTail, logClips, vertex },
+    ...(sources.length === 0 ? {} : { sources }),
+  };
 }

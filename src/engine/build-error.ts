@@ -19,6 +19,7 @@ export function withStep(error: unknown, plan: Plan): unknown {
     exitCode: error.exitCode,
     logTail: error.logTail,
     logClips: error.logClips,
+    sources: error.sources,
     command,
     step: { index: step.index, id: step.id, title: step.title },
   });

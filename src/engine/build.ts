@@ -1,16 +1,17 @@
 import type { BuildRecord, StepRecord } from "../model/build-record.js";
 import type { BuildEvent } from "../model/events.js";
 import type { Platform } from "../oci/platform.js";
-import type { Output } from "../solver/outputs.js";
+import type { IgnoredFailure } from "../solver/solve.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 
-/** What `engine.build` may be told. */
-export interface BuildOptions {
-  /** What to write; default none: the build then only fills the daemon's cache. */
-  readonly outputs?: readonly Output[] | undefined;
+/**
+ * What `engine.build` may be told: what any solve may be, but for the local trees and layouts, which the chain names.
+ *
+ * Relative paths in it (outputs, local caches, secrets' files, agents' sockets) are relative to `cwd`, as the chain's.
+ */
+export interface BuildOptions extends Omit<SolveSettings, (typeof chainSettings)[number]> {
   /** Platform of the result, e.g. `linux/arm64`; default: the daemon's own Linux platform. */
   readonly platform?: string | Platform | undefined;
-  /** Cancels the build on the daemon; iteration ends and `result` rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
   /** What relative local paths of the chain are relative to; default: the process's working directory. */
   readonly cwd?: string | undefined;
   /**
@@ -19,6 +20,13 @@ export interface BuildOptions {
    */
   readonly sourceDateEpoch?: number | undefined;
 }
+
+/** Settings of a solve that a chain makes by itself. */
+export const chainSettings = [
+  "trees",
+  "layouts",
+  "sharedKey",
+] as const satisfies readonly (keyof SolveSettings)[];
 
 /** How much of a build came from the daemon's cache, and the same by step. */
 export interface CacheSummary {
@@ -32,6 +40,10 @@ export interface CacheSummary {
 /** What a finished build made. */
 export interface BuildResult extends BuildRecord {
   readonly cache: CacheSummary;
+  /** The daemon's raw answer, e.g. `containerimage.digest`; all outputs write into the one record. */
+  readonly exporterResponse: Readonly<Record<string, string>>;
+  /** What failed although the build succeeded: caches that could not be imported, or exported under `ignoreError`. */
+  readonly ignoredFailures: readonly IgnoredFailure[];
 }
 
 /**

@@ -4,15 +4,18 @@ import { Image } from "../image/image.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
+import { checkChoice } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
 import type { CredentialsProvider } from "../session/auth.js";
+import type { RegistryTls } from "../session/fetch-token.js";
 import type { Client } from "../solver/client.js";
 import { EventHub } from "../solver/event-hub.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
-import type { Build, BuildOptions } from "./build.js";
+import { checkSolveSettings } from "../solver/solve-settings.js";
+import { type Build, type BuildOptions, chainSettings } from "./build.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
 import type { Run, RunOptions } from "./run.js";
@@ -27,9 +30,14 @@ export interface ConnectOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Credentials for registries; default: Docker's config and its helpers. */
   readonly credentials?: CredentialsProvider | undefined;
+  /**
+   * For which registries this process fetches the tokens, in place of the daemon: `authenticated` (default) = those that
+   * it has credentials for, whose password the daemon then never sees; `always` = anonymous tokens too; `never`.
+   */
+  readonly clientTokens?: "authenticated" | "always" | "never" | undefined;
+  /** Certificates for the token servers of registries, by registry host; default: what Node trusts. */
+  readonly registryTls?: Readonly<Record<string, RegistryTls>> | undefined;
 }
-
-const buildKeys = ["outputs", "platform", "signal", "cwd", "sourceDateEpoch"];
 
 /**
  * Builds images on one BuildKit daemon.
@@ -62,7 +70,15 @@ export class Engine implements AsyncDisposable {
    * listing every place, or `ERR_KILN_INVALID_ADDRESS` for a named address that is none.
    */
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
-    checkOptions("Engine.connect", options, ["host", "tls", "env", "credentials"]);
+    const keys = ["host", "tls", "env", "credentials", "clientTokens", "registryTls"];
+    checkOptions("Engine.connect", options, keys);
+    if (options.clientTokens !== undefined) {
+      checkChoice("Engine.connect", "clientTokens", options.clientTokens, [
+        "authenticated",
+        "always",
+        "never",
+      ]);
+    }
     const env = options.env ?? process.env;
     const home = env["HOME"] ?? homedir();
     const extra = [{ address: ownEngineAddress(env, home), source: "kiln engine" }];
@@ -103,7 +119,7 @@ export class Engine implements AsyncDisposable {
         location: captureCallSite(),
       });
     }
-    checkOptions("build", options, buildKeys);
+    checkSolveSettings("build", options, { more: ["platform", "cwd"], without: chainSettings });
     const ref = randomId();
     const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
     const result = (async () => {
@@ -149,6 +165,8 @@ export class Engine implements AsyncDisposable {
       tls: this.#options.tls ?? this.#candidate.tls,
       env: this.#env,
       credentials: this.#options.credentials,
+      clientTokens: this.#options.clientTokens,
+      registryTls: this.#options.registryTls,
     });
   }
 }

@@ -1,1 +1,1 @@
-export { formatPlatform } from "../oci/platform.js";
+export { formatPlatform, parsePlatform } from "../oci/platform.js";

@@ -8,6 +8,7 @@ import type { Connection } from "../rpc/connection.js";
 import type { Session } from "../session/session.js";
 import type { Gateway, ResolvedImage } from "../solver/gateway/gateway.js";
 import { withGateway } from "../solver/gateway/with-gateway.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 import { resolveLockedImage } from "../solver/source-lock/resolve-image.js";
 import {
   emptySourceLock,
@@ -26,6 +27,8 @@ export interface ResolveBasesOptions {
   readonly session: Session;
   readonly platform: Platform;
   readonly inputs: LocalInputs;
+  /** The build's rules about sources: a base is one. */
+  readonly policy: Pick<SolveSettings, "sourcePolicy" | "verifySource">;
   readonly signal: AbortSignal | undefined;
   /** What registry bases are locked to; see {@link lockOfBases}. Default nothing. */
   readonly lock?: SourceLock | undefined;
@@ -45,7 +48,7 @@ export async function resolveBases(
   needs: Needs,
   options: ResolveBasesOptions,
 ): Promise<ReadonlyMap<string, BaseFact>> {
-  const { connection, session, platform, inputs, signal } = options;
+  const { connection, session, platform, inputs, policy, signal } = options;
   const facts = new Map<string, BaseFact>();
   const remote: RegistryBaseNeed[] = [];
   for (const need of needs.bases) {
@@ -69,7 +72,7 @@ export async function resolveBases(
       async (gateway) => {
         for (const need of remote) facts.set(need.id, await resolveRemote(gateway, need, options));
       },
-      { session, signal },
+      { session, policy, signal },
     );
   }
   return facts;

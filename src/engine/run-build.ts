@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { KilnError } from "../errors.js";
 import { compile } from "../image/compile.js";
@@ -10,14 +9,13 @@ import type { BuildEvent, PhaseEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
 import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
 import type { Client } from "../solver/client.js";
-import type { Output } from "../solver/outputs.js";
-import { preflight } from "../solver/preflight.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
-import { solvedWithConfig } from "../solver/solved-with-config.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { gatherInputs } from "./gather-inputs.js";
 import { resolveBases } from "./resolve-bases.js";
+import { resolvePaths } from "./resolve-paths.js";
 import { type StepTracker, trackSteps } from "./step-tracker.js";
 
 /** What a build runs with. */
@@ -43,38 +41,36 @@ export async function runBuild(
   const startedAt = Date.now();
   signal?.throwIfAborted();
   const cwd = resolve(options.cwd ?? ".");
-  const outputs = (options.outputs ?? []).map((output) => resolveTarget(output, cwd));
+  const { platform: wantedPlatform, cwd: _cwd, ...told } = options;
   const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
   const needs = needsOf(image);
   const inputs = await gatherInputs(needs, cwd);
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
-  const layouts = [...inputs.layouts.values()].map(({ layout }) => layout.dir);
-  preflight(facts, { outputs, definition: undefined, layouts });
-  const platform = choosePlatform(options.platform, facts);
+  const settings: SolveSettings = {
+    ...resolvePaths(told, cwd),
+    sourceDateEpoch,
+    trees: inputs.trees,
+    layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+  };
+  const platform = choosePlatform(wantedPlatform, facts);
   let plan: Plan | undefined;
   let tracker: StepTracker | undefined;
   try {
     const { answer, outputs: records } = await runSessionSolve(
-      client.connection,
+      client,
       {
-        outputs,
-        signal,
-        sharedKey: hostname(),
-        resources: {
-          trees: inputs.trees,
-          layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
-          credentials: client.credentials,
-          tokens: client.tokens,
-          env,
-        },
-        async request(session) {
+        ref,
+        facts,
+        settings,
+        async solved(session) {
           if (needs.bases.length > 0) emit(phase("resolve", "resolving the base"));
           const bases = await resolveBases(needs, {
             connection: client.connection,
             session,
             platform,
             inputs,
+            policy: settings,
             signal,
           });
           plan = compile(image, {
@@ -85,7 +81,6 @@ export async function runBuild(
             sourceDateEpoch,
             localUniqueId: randomId(),
           });
-          preflight(facts, { outputs, definition: plan.definition, layouts });
           tracker = trackSteps(plan);
           emit({
             type: "planned",
@@ -93,8 +88,7 @@ export async function runBuild(
             at: Date.now(),
           });
           emit(phase("solve", `building ${plan.steps.length} steps`));
-          const { definition, config } = plan;
-          return { ...solvedWithConfig(facts, { definition, config }), ref, facts, sourceDateEpoch };
+          return { definition: plan.definition, config: plan.config };
         },
       },
       (event) => emit(tracker?.tag(event) ?? event),
@@ -115,6 +109,8 @@ export async function runBuild(
         ran: steps.filter(({ outcome }) => outcome === "ran").length,
         steps,
       },
+      exporterResponse: answer.exporterResponse,
+      ignoredFailures: answer.ignoredFailures,
     };
   } catch (error) {
     throw plan === undefined || signal?.aborted === true ? error : withStep(error, plan);
@@ -144,14 +140,6 @@ function checkEpoch(value: number | string | undefined): number | undefined {
       hint: "E.g. SOURCE_DATE_EPOCH=$(git log -1 --format=%ct).",
     },
   );
-}
-
-function resolveTarget(output: Output, cwd: string): Output {
-  if (output.type === "oci-layout" || output.type === "local")
-    return { ...output, dir: resolve(cwd, output.dir) };
-  if (output.type === "registry" || output.type === "docker-image" || typeof output.target !== "string")
-    return output;
-  return { ...output, target: resolve(cwd, output.target) };
 }
 
 function phase(name: PhaseEvent["phase"], message: string): PhaseEvent {

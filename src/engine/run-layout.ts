@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { KilnError } from "../errors.js";
 import { randomId } from "../internal/random-id.js";
@@ -8,7 +7,6 @@ import type { BuildEvent } from "../model/events.js";
 import { openOciLayout } from "../oci/layout.js";
 import type { Platform } from "../oci/platform.js";
 import type { Client } from "../solver/client.js";
-import { preflight } from "../solver/preflight.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
 import { SolveError } from "../solver/solve-error.js";
 import type { RunOptions } from "./run.js";
@@ -23,7 +21,6 @@ export async function runLayout(
   const { signal } = options;
   const layout = await openOciLayout(resolve(source.dir));
   const facts = await client.facts({ signal });
-  preflight(facts, { outputs: [], definition: undefined, layouts: [layout.dir] });
   const platform = linuxPlatform(
     facts.workers.flatMap(({ platforms }) => platforms),
     facts.address,
@@ -53,18 +50,12 @@ export async function runLayout(
   const definition = marshal(executed.root(), { platform });
   try {
     await runSessionSolve(
-      client.connection,
+      client,
       {
-        outputs: [],
-        signal,
-        sharedKey: hostname(),
-        resources: {
-          layouts: new Map([[store, layout.dir]]),
-          credentials: client.credentials,
-          tokens: client.tokens,
-          env: {},
-        },
-        request: () => Promise.resolve({ definition, config: undefined, internal: true }),
+        ref: randomId(),
+        facts,
+        settings: { signal, layouts: new Map([[store, layout.dir]]), internal: true },
+        solved: { definition },
       },
       emit,
     );

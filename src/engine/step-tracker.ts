@@ -23,7 +23,12 @@ export function trackSteps(plan: Plan): StepTracker {
   const transferred = new Set<string>();
   const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
     const before = vertices.get(vertex);
-    vertices.set(vertex, { outcome, durationMs: (before?.durationMs ?? 0) + durationMs });
+    // What came from an imported cache is reported once more while its layers are fetched: that is not a run.
+    const stays = before?.outcome === "cached" && outcome === "ran";
+    vertices.set(vertex, {
+      outcome: stays ? "cached" : outcome,
+      durationMs: (before?.durationMs ?? 0) + durationMs,
+    });
   };
   return {
     tag(event) {

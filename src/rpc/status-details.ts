@@ -19,6 +19,8 @@ export interface VertexDetail {
 export interface SourceDetail {
   readonly kind: "source";
   readonly filename: string;
+  /** The whole file; empty if it was not sent. */
+  readonly text: string;
   readonly ranges: readonly SourceRange[];
 }
 
@@ -100,6 +102,7 @@ function decodeDetail(typeUrl: string, value: Uint8Array): StatusDetail {
       return {
         kind: "source",
         filename: asText(asRecord(fields["info"])["filename"]),
+        text: Buffer.from(asText(asRecord(fields["info"])["data"]), "base64").toString("utf8"),
         ranges: asList(fields["ranges"]).map(sourceRange),
       };
     case "gatewayapi.ExitMessage+json":

@@ -1,10 +1,10 @@
-import { homedir, hostname } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { checkChoice, wrongArgument } from "../llb/check-argument.js";
-import type { Definition } from "../llb/definition.js";
+import { Definition } from "../llb/definition.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
@@ -15,13 +15,7 @@ import type { TlsOptions } from "../rpc/tls-options.js";
 import type { ClientTokens, CredentialsProvider } from "../session/auth.js";
 import { dockerConfigDir, dockerCredentials } from "../session/docker-auth.js";
 import type { RegistryTls } from "../session/fetch-token.js";
-import type { LocalTree } from "../session/file-sync.js";
-import type { SourceVerifier } from "../session/policy-verifier.js";
-import type { SecretSource } from "../session/secrets.js";
-import type { SshSource } from "../session/ssh.js";
 import { TokenSeeds } from "../session/token-seeds.js";
-import type { UploadSource } from "../session/upload.js";
-import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
 import { deleteHistory, followBuild, type HistoryOptions, listHistory, pinHistory } from "./build-history.js";
 import {
   type DiskUsage,
@@ -31,23 +25,23 @@ import {
   type PruneResult,
   prune,
 } from "./cache-control.js";
-import { type CacheOptions, checkCaches } from "./cache-transfer.js";
 import { learnDaemonFacts } from "./capabilities.js";
 import { EventHub } from "./event-hub.js";
 import { type ExportHistoryOptions, exportHistory, type HistoryExport } from "./export-history.js";
+import { askFrontend, type FrontendAnswers, frontendQuestions } from "./frontend/ask-frontend.js";
+import { type DockerfileSolve, type FrontendSolve, frontendRequest } from "./frontend/frontend-solve.js";
+import { treesKey } from "./frontend/trees-key.js";
 import { historyAttestations } from "./history-attestations.js";
 import { type BlobToRead, readHistoryBlob } from "./history-blob.js";
 import { type HistoryErrorOptions, historyError } from "./history-error.js";
 import type { HistoryAttestation, HistoryRecord } from "./history-record.js";
-import type { Output } from "./outputs.js";
-import { preflight } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
-import { type OutputChooser, runSessionSolve } from "./run-session-solve.js";
-import type { BuildFunction, IgnoredFailure, SolveRequestOptions } from "./solve.js";
+import { runSessionSolve } from "./run-session-solve.js";
+import type { IgnoredFailure } from "./solve.js";
 import type { SolveError } from "./solve-error.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
-import { solvedWithConfig } from "./solved-with-config.js";
-import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
+import type { BuildFunction, Solved, SolveRequest } from "./solve-request.js";
+import { checkSolveSettings, type SolveSettings } from "./solve-settings.js";
 
 /** Options of {@link Client.connect}. */
 export interface ClientOptions {
@@ -68,41 +62,9 @@ export interface ClientOptions {
 }
 
 /** What {@link Client.solve} may be told. */
-export interface ClientSolveOptions extends CacheOptions {
-  /** Default none: the solve fills the daemon's cache alone. */
-  readonly outputs?: readonly Output[] | undefined;
+export interface ClientSolveOptions extends SolveSettings {
   /** Config of the image for outputs that have one. It is not inherited from any base. */
   readonly config?: ImageConfig | undefined;
-  /** Local trees by the name in `local://NAME`. */
-  readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
-  /** OCI layout directories by the store name of `oci-layout://` sources. */
-  readonly layouts?: ReadonlyMap<string, string> | undefined;
-  /** Secrets by id. */
-  readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
-  /** Ssh agents and sockets by id; `default` is what steps get that name none. */
-  readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
-  /** What sources with URLs `http://buildkit-session/ID` give, by id: bytes or a stream of this machine. */
-  readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
-  /** E.g. `network.host`, `security.insecure`, `device`. */
-  readonly entitlements?: readonly string[] | undefined;
-  /** Seconds since 1970 to which the times of what is made are clamped. */
-  readonly sourceDateEpoch?: number | undefined;
-  /** Attestations that the daemon makes of the result: provenance, bill of materials. */
-  readonly attestations?: AttestationOptions | undefined;
-  /** Rules about what the build may be made of. */
-  readonly sourcePolicy?: SourcePolicy | undefined;
-  /** Decides about each source as it comes up; see {@link SourceVerifier}. Needs BuildKit 0.26. */
-  readonly verifySource?: SourceVerifier | undefined;
-  /** Chooses more outputs once the result is known, from its metadata. Needs BuildKit 0.21. */
-  readonly chooseOutputs?: OutputChooser | undefined;
-  /** Pins what exporters do by default to that of a BuildKit generation: 10, 20 or 30. Needs BuildKit 0.30. */
-  readonly compatibilityVersion?: 10 | 20 | 30 | undefined;
-  /** Tells apart the daemon's copies of local trees of one name; default: this machine. */
-  readonly sharedKey?: string | undefined;
-  /** Keep the solve out of the daemon's build history. Default false. */
-  readonly internal?: boolean | undefined;
-  /** Cancels the solve on the daemon. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a solve made. */
@@ -118,19 +80,11 @@ export interface ClientSolveResult {
   readonly ignoredFailures: readonly IgnoredFailure[];
 }
 
-const solveKeys: readonly string[] = [
-  ...["outputs", "config", "trees", "layouts", "secrets", "ssh", "uploads", "entitlements"],
-  ...["sourceDateEpoch", "attestations", "sourcePolicy", "compatibilityVersion", "cacheExports"],
-  ...["cacheImports", "sharedKey", "internal", "signal", "verifySource", "chooseOutputs"],
-];
-
 /** A solve under way: iterate it for events, await `result`. The rules are those of `Build`. */
 export interface Solve extends AsyncIterable<SolveEvent> {
   readonly ref: string;
   readonly result: Promise<ClientSolveResult>;
 }
-
-type SolvedThing = Pick<SolveRequestOptions, "definition" | "build">;
 
 /**
  * A client of one BuildKit daemon, for LLB definitions of your own.
@@ -187,6 +141,11 @@ export class Client implements AsyncDisposable {
     return this.#connection;
   }
 
+  /** Where secrets and ssh agents look for their variables. */
+  get env(): Readonly<Record<string, string | undefined>> {
+    return this.#env;
+  }
+
   /** Answers the daemon's questions for registry credentials. */
   get credentials(): CredentialsProvider {
     return this.#credentials;
@@ -203,20 +162,52 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Solves a definition; `undefined` stands for an empty result. Starts at once.
+   * Solves a definition (`undefined` stands for an empty result), or lets a frontend of the daemon's make the result:
+   * `{ frontend: "dockerfile.v0", frontendOptions: { target: "app" } }`, whose context and Dockerfile are the trees
+   * `context` and `dockerfile`. Starts at once.
    *
-   * `result` rejects with `SolveError`, with what the preflight refuses (`ERR_KILN_UNSUPPORTED`, …), with a
-   * connection's error, or with the signal's reason.
+   * Throws `ERR_KILN_INVALID_ARGUMENT`, `ERR_KILN_UNKNOWN_OPTION` and the like for a wrong call. `result` rejects with
+   * `SolveError`, with what the preflight refuses (`ERR_KILN_UNSUPPORTED`, …), with a connection's error, or with the
+   * signal's reason.
    */
-  solve(definition: Definition | undefined, options: ClientSolveOptions = {}): Solve {
-    return this.#start({ definition }, options);
+  solve(
+    what: Definition | DockerfileSolve | FrontendSolve | undefined,
+    options: ClientSolveOptions = {},
+  ): Solve {
+    if (what === undefined || what instanceof Definition) return this.#start({ definition: what }, options);
+    if (options.config !== undefined) {
+      throw wrongArgument("solve()", "a frontend makes the image's config itself", "Leave out config.");
+    }
+    return this.#start({ frontend: frontendRequest("solve()", what) }, options);
+  }
+
+  /**
+   * Asks a frontend about a build instead of building: its `outline` (what it can be told), its `targets`, what `lint`
+   * finds, or, by `describe`, what it can be asked.
+   *
+   * Throws as {@link Client.solve}. Rejects as its `result` does, and with `ERR_KILN_UNSUPPORTED` for what the frontend
+   * cannot be asked.
+   */
+  askFrontend<Q extends keyof FrontendAnswers>(
+    question: Q,
+    what: DockerfileSolve | FrontendSolve,
+    options: Pick<ClientSolveOptions, "trees" | "layouts" | "sharedKey" | "signal"> = {},
+  ): Promise<FrontendAnswers[Q]> {
+    const call = "askFrontend()";
+    checkOptions(call, options, ["trees", "layouts", "sharedKey", "signal"]);
+    checkChoice(call, "question", question, frontendQuestions);
+    const request = frontendRequest(call, what);
+    return askFrontend(question, request, async (asked, use) => {
+      preflightVersions(await this.facts({ signal: options.signal }), {}, asked);
+      await this.#start({ build: use }, { sharedKey: treesKey(options), ...options, internal: true }).result;
+    });
   }
 
   /**
    * Runs a build as a program: `use` solves, reads and runs what it wants on the daemon, and returns what is to be
    * exported. What BuildKit calls a gateway client, and what frontends are written as.
    *
-   * `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
+   * Throws as {@link Client.solve}. `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
    * use after `use` has settled.
    */
   build(use: BuildFunction, options: ClientSolveOptions = {}): Solve {
@@ -226,73 +217,27 @@ export class Client implements AsyncDisposable {
     return this.#start({ build: use }, options);
   }
 
-  #start(what: SolvedThing, options: ClientSolveOptions): Solve {
+  #start(solved: Omit<Solved, "config">, options: ClientSolveOptions): Solve {
+    checkSolveSettings("solve()", options, { more: ["config"] });
     const ref = randomId();
     const hub = new EventHub<SolveEvent>(solveEventHubOptions);
-    const result = this.#run(ref, what, options, hub).finally(() => hub.end());
+    const result = this.#run(ref, solved, options, hub).finally(() => hub.end());
     result.catch(() => {});
     return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
   }
 
   async #run(
     ref: string,
-    what: SolvedThing,
+    solved: Omit<Solved, "config">,
     options: ClientSolveOptions,
     hub: EventHub<SolveEvent>,
   ): Promise<ClientSolveResult> {
-    checkOptions("solve()", options, solveKeys);
-    const { signal, config, entitlements, sourceDateEpoch, internal } = options;
-    const { attestations, sourcePolicy, compatibilityVersion, cacheExports, cacheImports } = options;
-    const outputs = options.outputs ?? [];
-    const { chooseOutputs, verifySource } = options;
-    checkCaches(options);
-    attestationAttrs(attestations);
-    if (compatibilityVersion !== undefined && ![10, 20, 30].includes(compatibilityVersion)) {
-      throw wrongArgument(
-        "solve()",
-        `compatibilityVersion ${String(compatibilityVersion)} is none of 10, 20 and 30`,
-        "Leave it out for the daemon's newest.",
-      );
-    }
-    if (sourcePolicy !== undefined) sourcePolicyToPb(sourcePolicy);
-    const layouts = options.layouts ?? new Map<string, string>();
-    const facts = await this.facts({ signal });
-    preflight(facts, { outputs, definition: what.definition, layouts: [...layouts.values()] });
-    preflightVersions(facts, {
-      ...{ outputs, attestations, compatibilityVersion, cacheExports, cacheImports },
-      ...{ chooseOutputs, verifySource },
-    });
-    const { answer, outputs: records } = await runSessionSolve(
-      this.#connection,
-      {
-        outputs,
-        signal,
-        caches: { cacheExports, cacheImports },
-        chooseOutputs,
-        chosenImage: { config, sourceDateEpoch },
-        sharedKey: options.sharedKey ?? hostname(),
-        resources: {
-          trees: options.trees,
-          layouts,
-          secrets: options.secrets,
-          ssh: options.ssh,
-          uploads: options.uploads,
-          verifySource,
-          credentials: this.#credentials,
-          tokens: this.#tokens,
-          env: this.#env,
-        },
-        request: () =>
-          Promise.resolve({
-            ...solvedWithConfig(facts, { ...what, config }),
-            ...{ ref, facts, entitlements, sourceDateEpoch, internal },
-            ...{ attestations, sourcePolicy, compatibilityVersion },
-          }),
-      },
-      (event) => hub.push(event),
-    );
+    const { config, ...settings } = options;
+    const facts = await this.facts({ signal: settings.signal });
+    const request: SolveRequest = { ref, facts, settings, solved: { ...solved, config } };
+    const { answer, outputs } = await runSessionSolve(this, request, (event) => hub.push(event));
     const { exporterResponse, ignoredFailures } = answer;
-    return { ref, outputs: records, exporterResponse, ignoredFailures };
+    return { ref, outputs, exporterResponse, ignoredFailures };
   }
 
   /**

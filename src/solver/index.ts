@@ -15,7 +15,7 @@ export type {
   WarningEvent,
 } from "../model/events.js";
 export { RpcError } from "../rpc/node-error.js";
-export type { StatusDetail } from "../rpc/status-details.js";
+export type { SourceRange, StatusDetail } from "../rpc/status-details.js";
 export type { TlsOptions } from "../rpc/tls-options.js";
 export type { CredentialsProvider } from "../session/auth.js";
 export type { Credentials } from "../session/docker-auth.js";
@@ -27,23 +27,22 @@ export type { SecretSource } from "../session/secrets.js";
 export type { SshSource } from "../session/ssh.js";
 export type { UploadSource } from "../session/upload.js";
 export type { Annotation, Annotations } from "./annotations.js";
-export type { AttestationOptions, ProvenanceOptions, SbomOptions } from "./attestation-options.js";
 export type { HistoryOptions } from "./build-history.js";
 export type { DiskUsage, DiskUsageOptions, PruneOptions, PruneResult } from "./cache-control.js";
 export type { CacheFilter } from "./cache-filter.js";
+export type { CacheRecord, CacheRecordType } from "./cache-record.js";
 export type {
   AzblobCache,
   CacheExport,
   CacheExportCommon,
   CacheImport,
+  CacheOptions,
   GhaCache,
   InlineCache,
   LocalCache,
   RegistryCache,
   S3Cache,
-} from "./cache-options.js";
-export type { CacheRecord, CacheRecordType } from "./cache-record.js";
-export type { CacheOptions } from "./cache-transfer.js";
+} from "./caches/cache-options.js";
 export {
   Client,
   type ClientOptions,
@@ -52,6 +51,17 @@ export {
   type Solve,
 } from "./client.js";
 export type { ExportHistoryOptions, HistoryExport } from "./export-history.js";
+export type { FailedSource } from "./failed-source.js";
+export type {
+  BuildOutline,
+  BuildTarget,
+  FrontendAnswers,
+  FrontendQuestion,
+  LintReport,
+  NeededThing,
+} from "./frontend/ask-frontend.js";
+export { type DockerfileOptions, dockerfileOptions } from "./frontend/dockerfile-options.js";
+export type { DockerfileSolve, FrontendSolve } from "./frontend/frontend-solve.js";
 export { Container, type ProcessOptions } from "./gateway/container.js";
 export type { ContainerGrant, ContainerMount, ContainerOptions } from "./gateway/container-request.js";
 export type { FileInfo, FileType } from "./gateway/file-info.js";
@@ -76,6 +86,7 @@ export {
 export type { SourceBlob, SourceId, SourceMeta, SourceMetaOptions } from "./gateway/source-meta.js";
 export type { HistoryErrorOptions } from "./history-error.js";
 export type { HistoryAttestation, HistoryBlob, HistoryRecord, HistoryResult } from "./history-record.js";
+export type { OutputChooser } from "./output-chooser.js";
 export {
   type Compression,
   type DockerImageOutput,
@@ -101,9 +112,10 @@ export {
   registry,
   type TarOutput,
 } from "./outputs.js";
-export type { OutputChooser } from "./run-session-solve.js";
-export type { BuildFunction, IgnoredFailure } from "./solve.js";
+export type { IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
+export type { BuildFunction } from "./solve-request.js";
+export type { SolveSettings } from "./solve-settings.js";
 export { readSourceLock, writeSourceLock } from "./source-lock/lock-file.js";
 export {
   type LockedDefinition,
@@ -125,5 +137,11 @@ export {
   type SourceLock,
 } from "./source-lock/source-lock.js";
 export { sourceLockPolicy } from "./source-lock/source-lock-policy.js";
-export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";
+export type {
+  AttestationOptions,
+  ProvenanceOptions,
+  SbomOptions,
+} from "./supply-chain/attestation-options.js";
+export type { SourcePolicy, SourceRule, SourceSelector } from "./supply-chain/source-policy.js";
+export { parseSourcePolicy } from "./supply-chain/source-policy-json.js";
 export type { LayoutTarget } from "./write-layout.js";

@@ -1,29 +1,24 @@
 import { KilnError } from "../errors.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { AttestationOptions } from "./attestation-options.js";
-import { cacheOptionVersions } from "./cache-options.js";
-import type { CacheOptions } from "./cache-transfer.js";
+import { cacheOptionVersions } from "./caches/cache-options.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
-import type { Output } from "./outputs.js";
-
-/** Options of a solve that the daemon lists no capability for. */
-export interface VersionedUse extends CacheOptions {
-  readonly outputs: readonly Output[];
-  readonly attestations?: AttestationOptions | undefined;
-  readonly compatibilityVersion?: number | undefined;
-  readonly chooseOutputs?: unknown;
-  readonly verifySource?: unknown;
-}
+import { dockerfileOptionVersions } from "./frontend/dockerfile-options.js";
+import type { FrontendRequest } from "./frontend/frontend-solve.js";
+import type { SolveSettings } from "./solve-settings.js";
 
 /**
- * Refuses options that came with a newer BuildKit than the daemon's: it would take no notice of them.
+ * Refuses settings that came with a newer BuildKit than the daemon's: it would take no notice of them.
  *
  * Throws `ERR_KILN_UNSUPPORTED`. Lets everything through where the daemon's version is not known.
  */
-export function preflightVersions(facts: DaemonFacts, use: VersionedUse): void {
+export function preflightVersions(
+  facts: DaemonFacts,
+  settings: SolveSettings,
+  frontend?: FrontendRequest,
+): void {
   const found = facts.buildkitVersion === undefined ? undefined : parseMajorMinor(facts.buildkitVersion);
   if (found === undefined) return;
-  for (const [option, version] of neededVersions(use)) {
+  for (const [option, version] of neededVersions(settings, frontend)) {
     const needed = parseMajorMinor(version);
     if (needed === undefined || compareMajorMinor(found, needed) >= 0) continue;
     throw new KilnError(
@@ -34,27 +29,36 @@ export function preflightVersions(facts: DaemonFacts, use: VersionedUse): void {
   }
 }
 
-function neededVersions(use: VersionedUse): readonly (readonly [option: string, version: string])[] {
+function neededVersions(
+  settings: SolveSettings,
+  frontend: FrontendRequest | undefined,
+): readonly (readonly [option: string, version: string])[] {
   const needs: [string, string][] = [];
-  for (const output of use.outputs) {
+  for (const output of settings.outputs ?? []) {
     const options: Readonly<Record<string, unknown>> = { ...output.options };
     if (options["rewriteTimestamp"] === true) needs.push(["rewriteTimestamp", "0.13"]);
     if (options["ociArtifact"] !== undefined) needs.push(["ociArtifact", "0.19"]);
     if (options["mode"] === "delete") needs.push(['localDir\'s mode "delete"', "0.31"]);
     if (options["platformSplit"] !== undefined) needs.push(["platformSplit", "0.12"]);
   }
-  const provenance = use.attestations?.provenance;
+  const provenance = settings.attestations?.provenance;
   if (typeof provenance === "object" && provenance.version === "v1") {
     needs.push(["provenance of version v1", "0.23"]);
   }
-  if (use.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
-  if (use.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
-  if (use.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
-  for (const cache of [...(use.cacheExports ?? []), ...(use.cacheImports ?? [])]) {
+  if (settings.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
+  if (settings.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
+  if (settings.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
+  for (const cache of [...(settings.cacheExports ?? []), ...(settings.cacheImports ?? [])]) {
     for (const key of Object.keys(cache)) {
       const version = cacheOptionVersions[`${cache.type}.${key}`];
       if (version !== undefined) needs.push([`${key} of a ${cache.type} cache`, version]);
     }
+  }
+  const attrs = frontend?.frontend === "dockerfile.v0" ? frontend.attrs : {};
+  if (attrs["requestid"] === "frontend.lint") needs.push(["lint of the Dockerfile frontend", "0.14"]);
+  for (const key of Object.keys(attrs)) {
+    const version = dockerfileOptionVersions[key];
+    if (version !== undefined) needs.push([`${key} of the Dockerfile frontend`, version]);
   }
   return needs;
 }

@@ -3,15 +3,7 @@ import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
 import type { Output } from "./outputs.js";
-
-/** What a solve is about to ask of a daemon. */
-export interface PlannedUse {
-  readonly outputs: readonly Output[];
-  /** The definition, where it is known yet. */
-  readonly definition: Definition | undefined;
-  /** Names of base images that would be read from OCI layouts on this machine. */
-  readonly layouts: readonly string[];
-}
+import type { SolveSettings } from "./solve-settings.js";
 
 /** First BuildKit version of each LLB capability that not every supported daemon has. */
 const capVersions: Readonly<Record<string, string>> = {
@@ -44,14 +36,19 @@ const capVersions: Readonly<Record<string, string>> = {
  *
  * Throws `ERR_KILN_CLASSIC_STORE` for what a Docker with the classic image store cannot do (image outputs but
  * `dockerImage`, bases from OCI layouts), `ERR_KILN_UNSUPPORTED` for `dockerImage` without a Docker, `ERR_KILN_ESTARGZ_CRASHES_DAEMON` for estargz on a Docker built with Go 1.27 or newer, and
- * `ERR_KILN_UNSUPPORTED` for capabilities that the daemon does not list. What is unknown is let through:
+ * `ERR_KILN_UNSUPPORTED` for capabilities that the daemon does not list and the definition, if it is known yet, needs. What is unknown is let through:
  * the daemon then decides.
  */
-export function preflight(facts: DaemonFacts, use: PlannedUse): void {
-  refuseClassicStore(facts, use);
-  refuseDockerImage(facts, use.outputs);
-  refuseEstargz(facts, use.outputs);
-  refuseMissingCaps(facts, use.definition);
+export function preflight(
+  facts: DaemonFacts,
+  settings: Pick<SolveSettings, "outputs" | "layouts">,
+  definition: Definition | undefined,
+): void {
+  const outputs = settings.outputs ?? [];
+  refuseClassicStore(facts, outputs, settings.layouts);
+  refuseDockerImage(facts, outputs);
+  refuseEstargz(facts, outputs);
+  refuseMissingCaps(facts, definition);
 }
 
 /** What a user of a classic-store Docker has to do; also said by tools that look for another engine instead. */
@@ -60,10 +57,14 @@ export const classicStoreHint: string =
   "/etc/docker/daemon.json and restart Docker (Docker Desktop: Settings, General, “Use containerd for pulling " +
   "and storing images”). Or use another BuildKit: `kiln engine up`, then pass its address with --host or KILN_HOST.";
 
-function refuseClassicStore(facts: DaemonFacts, use: PlannedUse): void {
+function refuseClassicStore(
+  facts: DaemonFacts,
+  outputs: readonly Output[],
+  layouts: SolveSettings["layouts"],
+): void {
   if (facts.store !== "classic") return;
-  const refused = use.outputs.find(({ type }) => !classicOutputs.has(type));
-  const encoded = use.outputs.find(
+  const refused = outputs.find(({ type }) => !classicOutputs.has(type));
+  const encoded = outputs.find(
     ({ type, options }) =>
       type === "docker-image" && Object.values(options).some((value) => value !== undefined),
   );
@@ -72,8 +73,8 @@ function refuseClassicStore(facts: DaemonFacts, use: PlannedUse): void {
       ? `it cannot write the output ${refused.type}`
       : encoded !== undefined
         ? "its images take no options of layers and manifests"
-        : use.layouts.length > 0
-          ? `it cannot read a base from the OCI layout ${use.layouts[0]}`
+        : layouts !== undefined && layouts.size > 0
+          ? `it cannot read a base from the OCI layout ${[...layouts.values()][0]}`
           : undefined;
   if (what === undefined) return;
   throw new KilnError(

@@ -10,35 +10,34 @@ import {
 } from "../session/content-store.js";
 import { type ExporterChoice, exporterService, type FinishedResult } from "../session/exporter.js";
 import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
-import { fileSyncService, type LocalTree } from "../session/file-sync.js";
+import { fileSyncService } from "../session/file-sync.js";
 import type { Attachable } from "../session/grpc/service.js";
-import { policyVerifierService, type SourceVerifier } from "../session/policy-verifier.js";
-import { type SecretSource, secretsService } from "../session/secrets.js";
-import { type SshSource, sshService } from "../session/ssh.js";
-import { type UploadSource, uploadService } from "../session/upload.js";
+import { policyVerifierService } from "../session/policy-verifier.js";
+import { secretsService } from "../session/secrets.js";
+import { sshService } from "../session/ssh.js";
+import { uploadService } from "../session/upload.js";
 import type { FileTarget, Output } from "./outputs.js";
+import type { SolveSettings } from "./solve-settings.js";
 
 const settleMs = 5_000;
 
-/** What a solve may ask its client for. */
-export interface SessionResources {
-  /** Local trees by `local://` name. */
-  readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
-  /** OCI layout directories by the store name that `oci-layout://` sources use. */
-  readonly layouts?: ReadonlyMap<string, string> | undefined;
-  /** More content stores by the id that the daemon asks for: those of local caches. */
-  readonly stores?: ReadonlyMap<string, ContentStore> | undefined;
-  readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
-  /** Ssh agents and sockets by id; `default` is what steps get that name none. */
-  readonly ssh?: Readonly<Record<string, SshSource>> | undefined;
-  /** Decides about each source of the build. */
-  readonly verifySource?: SourceVerifier | undefined;
-  /** What `http://buildkit-session/ID` sources give, by id. */
-  readonly uploads?: Readonly<Record<string, UploadSource>> | undefined;
+/** On whose behalf a session answers: what does not change from solve to solve. A `Client` is one. */
+export interface SessionOwner {
   readonly credentials: CredentialsProvider;
   /** Who fetches the tokens of registries; default the daemon. */
   readonly tokens?: ClientTokens | undefined;
+  /** Where secrets and ssh agents look for their variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a session serves beside what the solve's settings name. */
+export interface SessionParts {
+  /** In the order of the daemon's exporters. */
+  readonly outputs: readonly Output[];
+  /** More content stores by the id that the daemon asks for: those of local caches. */
+  readonly stores: ReadonlyMap<string, ContentStore>;
+  /** Chooses exporters once the result is known. */
+  readonly chooser: ((result: FinishedResult) => Promise<readonly ExporterChoice[]>) | undefined;
 }
 
 /** The services of a session, and what they learn while the solve runs. */
@@ -65,17 +64,19 @@ export interface SessionServices {
  * Throws `ERR_KILN_INVALID_ARGUMENT` for a second OCI layout directory: the daemon can address one.
  */
 export function sessionServices(
-  resources: SessionResources,
-  outputs: readonly Output[],
-  chooser?: (result: FinishedResult) => Promise<readonly ExporterChoice[]>,
+  owner: SessionOwner,
+  settings: SolveSettings,
+  parts: SessionParts,
 ): SessionServices {
+  const { outputs, chooser } = parts;
+  const { credentials, tokens, env } = owner;
   const problems: unknown[] = [];
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
-  const stores = new Map<string, ContentStore>(resources.stores);
+  const stores = new Map<string, ContentStore>(parts.stores);
   const transfers: Promise<void>[] = [];
   let exported: WritableContentStore | undefined;
-  for (const [name, dir] of resources.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
+  for (const [name, dir] of settings.layouts ?? []) stores.set(`oci:${name}`, layoutStore(dir));
   const connect = (id: number, output: Output): void => {
     switch (output.type) {
       case "registry":
@@ -130,19 +131,19 @@ export function sessionServices(
     },
     services: [
       ...(chooser === undefined ? [] : [exporterService(chooser, { onProblem: note })]),
-      ...(resources.verifySource === undefined
+      ...(settings.verifySource === undefined
         ? []
-        : [policyVerifierService(resources.verifySource, { onProblem: note })]),
-      fileSyncService(resources.trees ?? new Map(), { onProblem: (_name, error) => note(error) }),
+        : [policyVerifierService(settings.verifySource, { onProblem: note })]),
+      fileSyncService(settings.trees ?? new Map(), { onProblem: (_name, error) => note(error) }),
       fileSendService(targets, {
         onProblem: (_id, error) => note(error),
         onTransfer: (over) => transfers.push(over),
       }),
       contentService(stores),
-      secretsService(resources.secrets ?? {}, { env: resources.env, onProblem: note }),
-      sshService(resources.ssh ?? {}, { env: resources.env, onProblem: note }),
-      uploadService(resources.uploads ?? {}, { onProblem: (_id, error) => note(error) }),
-      authService({ credentials: resources.credentials, tokens: resources.tokens, onProblem: note }),
+      secretsService(settings.secrets ?? {}, { env, onProblem: note }),
+      sshService(settings.ssh ?? {}, { env, onProblem: note }),
+      uploadService(settings.uploads ?? {}, { onProblem: (_id, error) => note(error) }),
+      authService({ credentials, tokens, onProblem: note }),
     ],
   };
 }

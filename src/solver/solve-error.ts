@@ -1,5 +1,6 @@
 import { KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.js";
 import type { LogClip } from "../model/events.js";
+import type { FailedSource } from "./failed-source.js";
 
 /** The chain step a failure belongs to. */
 export interface FailedStep {
@@ -20,6 +21,7 @@ export interface SolveErrorOptions extends KilnErrorOptions {
   readonly command?: string | undefined;
   readonly step?: FailedStep | undefined;
   readonly failedOp?: FailedOp | undefined;
+  readonly sources?: readonly FailedSource[] | undefined;
 }
 
 /** What a gateway build can reopen of a failed op: see `Gateway.reopen`. Valid within that build. */
@@ -54,6 +56,8 @@ export class SolveError extends KilnError {
   readonly step: FailedStep | undefined;
   /** Known for failures within a gateway build. */
   readonly failedOp: FailedOp | undefined;
+  /** Where the op comes from in the text that a frontend or a source map names, the nearest place first. */
+  readonly sources: readonly FailedSource[];
 
   constructor(code: KilnErrorCode, message: string, options: SolveErrorOptions = {}) {
     super(code, message, options);
@@ -66,5 +70,6 @@ export class SolveError extends KilnError {
     this.command = options.command;
     this.step = options.step;
     this.failedOp = options.failedOp;
+    this.sources = options.sources ?? [];
   }
 }

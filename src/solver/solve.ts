@@ -1,24 +1,21 @@
 import { create } from "@bufbuild/protobuf";
 import type { KilnError } from "../errors.js";
 import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/buildkit/v1/control_pb.js";
-import { randomId } from "../internal/random-id.js";
-import type { Definition } from "../llb/definition.js";
-import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
-import type { ImageConfig } from "../oci/image-config.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import type { Session } from "../session/session.js";
-import { type AttestationOptions, attestationAttrs } from "./attestation-options.js";
-import type { CacheEntry } from "./cache-transfer.js";
+import type { CacheEntry, CacheTransfer } from "./caches/cache-transfer.js";
 import { exporterEntries } from "./exporter-entries.js";
+import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import { createBridge } from "./gateway/bridge.js";
 import { driveBuild } from "./gateway/drive-build.js";
 import { Gateway } from "./gateway/gateway.js";
-import type { GatewayReturn } from "./gateway/result.js";
 import type { Output } from "./outputs.js";
-import { type SourcePolicy, sourcePolicyToPb } from "./source-policy.js";
+import type { BuildFunction, Solved, SolveRequest } from "./solve-request.js";
 import { StatusTracker } from "./status-tracker.js";
+import { attestationAttrs } from "./supply-chain/attestation-options.js";
+import { sourcePolicyToPb } from "./supply-chain/source-policy.js";
 import { solveErrorFrom } from "./translate-solve-error.js";
 
 /** The Status stream gets this long to end by itself once the solve has: the last events are still under way. */
@@ -27,43 +24,16 @@ const statusIdleMs = 5_000;
 /** After an abort the daemon gets this long to report that it stopped. */
 const stopGraceMs = 10_000;
 
-/** What {@link runSolve} sends. */
-export interface SolveRequestOptions {
-  /** The build's id; made up when left out. Must not be that of a running build. */
-  readonly ref?: string | undefined;
-  /** What to build; `undefined` = an empty (scratch) result. Not read if there is a `build`. */
-  readonly definition?: Definition | undefined;
-  /** Makes the result by asking the daemon, in place of one definition. Returns what is exported. */
-  readonly build?: BuildFunction | undefined;
-  /** What the daemon can do, for checks before requests of a `build`. */
-  readonly facts?: DaemonFacts | undefined;
-  readonly outputs: readonly Output[];
-  readonly config: ImageConfig | undefined;
+/** A request with what was made ready for it on this side. */
+export interface PreparedSolve {
+  readonly request: SolveRequest;
+  readonly solved: Solved;
   /** Serves local trees, credentials, secrets and the outputs' targets. Stays open: it is the caller's. */
   readonly session: Session;
-  /** E.g. `network.host`, `security.insecure`, `device`. */
-  readonly entitlements?: readonly string[] | undefined;
-  readonly sourceDateEpoch?: number | undefined;
-  readonly cacheExports?: readonly CacheEntry[] | undefined;
-  readonly cacheImports?: readonly CacheEntry[] | undefined;
-  /** Attestations that the daemon makes of the result. */
-  readonly attestations?: AttestationOptions | undefined;
-  /** Rules about what the build may be made of. */
-  readonly sourcePolicy?: SourcePolicy | undefined;
-  /** Pins what exporters do by default to that of a BuildKit generation. */
-  readonly compatibilityVersion?: number | undefined;
-  /** Asks the session for more exporters once the result is known. */
-  readonly choosesOutputs?: boolean | undefined;
-  /** Asks the session about each source. */
-  readonly verifiesSources?: boolean | undefined;
-  /** Keep the build out of the daemon's history. Default false. */
-  readonly internal?: boolean | undefined;
-  /** Aborting cancels the build on the daemon; the promise settles once the daemon said that it stopped. */
-  readonly signal?: AbortSignal | undefined;
+  /** The request's outputs in the order of the daemon's exporters. */
+  readonly outputs: readonly Output[];
+  readonly caches: Pick<CacheTransfer, "exports" | "imports">;
 }
-
-/** A build as a program on this side: see `Client.build`. `undefined` = an empty result. */
-export type BuildFunction = (gateway: Gateway) => Promise<GatewayReturn | undefined>;
 
 /** A part of a build that failed although the build as a whole succeeded. */
 export interface IgnoredFailure {
@@ -92,13 +62,14 @@ export interface SolveAnswer {
  */
 export async function runSolve(
   connection: Connection,
-  options: SolveRequestOptions,
+  prepared: PreparedSolve,
   emit: (event: SolveEvent) => void,
 ): Promise<SolveAnswer> {
-  const { session, signal } = options;
+  const { session, request } = prepared;
+  const { ref } = request;
+  const { signal } = request.settings;
   signal?.throwIfAborted();
   const control = createClient(Control, connection);
-  const ref = options.ref ?? randomId();
   const tracker = new StatusTracker(emit);
   const stopSolve = new AbortController();
   const stopStatus = new AbortController();
@@ -111,13 +82,13 @@ export async function runSolve(
   });
   const status = followStatus(control.status({ Ref: ref }, { signal: stopStatus.signal }), tracker);
   try {
-    const solving = control.solve(create(SolveRequestSchema, requestBody(ref, options)), {
+    const solving = control.solve(create(SolveRequestSchema, requestBody(prepared)), {
       signal: stopSolve.signal,
     });
-    const { build } = options;
+    const { build } = prepared.solved;
     const response = await (build === undefined
       ? solving
-      : runBuild(connection, solving, { ...options, build, ref, tracker, signal: stopSolve.signal }));
+      : runBuild(connection, solving, { prepared, build, tracker, signal: stopSolve.signal }));
     await status.settled(statusIdleMs);
     return { ref, exporterResponse: response.ExporterResponse, ignoredFailures: tracker.failures() };
   } catch (error) {
@@ -137,15 +108,14 @@ function runBuild<R>(
   connection: Connection,
   solving: Promise<R>,
   options: {
+    readonly prepared: PreparedSolve;
     readonly build: BuildFunction;
-    readonly facts?: DaemonFacts | undefined;
-    readonly cacheImports?: readonly CacheEntry[] | undefined;
-    readonly ref: string;
     readonly tracker: StatusTracker;
     readonly signal: AbortSignal;
   },
 ): Promise<R> {
-  const { build, facts, cacheImports, ref, tracker, signal } = options;
+  const { prepared, build, tracker, signal } = options;
+  const { ref, facts } = prepared.request;
   const bridge = createBridge(connection, {
     ref,
     signal,
@@ -155,41 +125,53 @@ function runBuild<R>(
   return driveBuild(solving, {
     bridge,
     signal,
-    use: () => build(new Gateway(bridge, facts, { cacheImports })),
+    use: () => build(new Gateway(bridge, facts, { cacheImports: prepared.caches.imports })),
   });
 }
 
-function requestBody(ref: string, options: SolveRequestOptions) {
-  const exporters = exporterEntries(options.outputs, {
-    config: options.config,
-    sourceDateEpoch: options.sourceDateEpoch,
-  }).map((entry) => ({ Type: entry.type, Attrs: { ...entry.attrs } }));
+function requestBody({ request, solved, session, outputs, caches }: PreparedSolve) {
+  const { settings } = request;
+  const { sourceDateEpoch: epoch, sourcePolicy } = settings;
+  const { frontend } = solved;
+  const exporters = exporterEntries(outputs, { config: solved.config, sourceDateEpoch: epoch }).map(
+    (entry) => ({ Type: entry.type, Attrs: { ...entry.attrs } }),
+  );
   const first = exporters[0];
-  const epoch = options.sourceDateEpoch;
   return {
-    Ref: ref,
+    Ref: request.ref,
     // Present even for scratch: a Solve with neither definition nor frontend waits for a gateway client.
-    ...(options.build === undefined ? { Definition: options.definition?.toMessage() ?? {} } : {}),
+    ...(solved.build === undefined && frontend === undefined
+      ? { Definition: solved.definition?.toMessage() ?? {} }
+      : {}),
+    Frontend: frontend?.frontend ?? "",
+    FrontendInputs: Object.fromEntries(
+      Object.entries(frontend?.inputs ?? {}).map(([name, input]) => [name, input.toMessage()]),
+    ),
     Exporters: exporters,
     // Daemons before 0.13 read only these.
     ExporterDeprecated: first?.Type ?? "",
     ExporterAttrsDeprecated: first?.Attrs ?? {},
-    Session: options.session.id,
+    Session: session.id,
     FrontendAttrs: {
-      ...attestationAttrs(options.attestations),
+      ...attestationAttrs(settings.attestations),
       ...(epoch === undefined ? {} : { "build-arg:SOURCE_DATE_EPOCH": String(epoch) }),
+      ...(frontend === undefined ? {} : frontendAttrs(frontend, caches.imports)),
     },
-    Cache: {
-      Exports: (options.cacheExports ?? []).map(cacheToPb),
-      Imports: (options.cacheImports ?? []).map(cacheToPb),
-    },
-    ...(options.sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(options.sourcePolicy) }),
-    EnableSessionExporter: options.choosesOutputs === true,
-    SourcePolicySession: options.verifiesSources === true ? options.session.id : "",
-    CompatibilityVersion: BigInt(options.compatibilityVersion ?? 0),
-    Entitlements: [...(options.entitlements ?? [])],
-    Internal: options.internal === true,
+    Cache: { Exports: caches.exports.map(cacheToPb), Imports: caches.imports.map(cacheToPb) },
+    ...(sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(sourcePolicy) }),
+    EnableSessionExporter: settings.chooseOutputs !== undefined,
+    SourcePolicySession: settings.verifySource === undefined ? "" : session.id,
+    CompatibilityVersion: BigInt(settings.compatibilityVersion ?? 0),
+    Entitlements: [...(settings.entitlements ?? [])],
+    Internal: settings.internal === true,
   };
+}
+
+// A frontend solves by itself, and the daemon gives its solves no caches but those that it names.
+function frontendAttrs(frontend: FrontendRequest, imports: readonly CacheEntry[]): Record<string, string> {
+  return imports.length === 0
+    ? frontend.attrs
+    : { ...frontend.attrs, "cache-imports": JSON.stringify(imports.map(cacheToPb)) };
 }
 
 function cacheToPb({ type, attrs }: CacheEntry) {

@@ -1,5 +1,6 @@
 import type { CallSite, KilnErrorCode } from "../errors.js";
 import { RpcError } from "../rpc/node-error.js";
+import { type FailedSource, failedSource } from "./failed-source.js";
 import { type FailedOp, SolveError } from "./solve-error.js";
 import type { StatusTracker } from "./status-tracker.js";
 
@@ -56,8 +57,10 @@ export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown 
   const meaning =
     exitCode === undefined ? meanings.find(({ pattern }) => pattern.test(error.message)) : undefined;
   const code = exitCode !== undefined ? "ERR_KILN_STEP_FAILED" : (meaning?.code ?? "ERR_KILN_SOLVE_FAILED");
-  return new SolveError(code, error.message, {
+  const sources = detailSources(error);
+  return new SolveError(code, `${placeText(sources)}${error.message}`, {
     cause: error,
+    sources,
     vertex,
     vertexName,
     exitCode,
@@ -75,6 +78,18 @@ function detailOp(error: RpcError): FailedOp | undefined {
     return { inputIds, mountIds, op };
   }
   return undefined;
+}
+
+// The daemon adds a detail for each place as the error travels outwards: the op's own comes last.
+function detailSources(error: RpcError): readonly FailedSource[] {
+  return error.details
+    .flatMap((detail) => (detail.kind === "source" ? [failedSource(detail)] : []))
+    .reverse();
+}
+
+function placeText([source]: readonly FailedSource[]): string {
+  const line = source?.ranges[0]?.startLine ?? 0;
+  return source === undefined || source.filename === "" || line < 1 ? "" : `${source.filename}:${line}: `;
 }
 
 function detailVertex(error: RpcError): string | undefined {

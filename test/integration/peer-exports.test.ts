@@ -238,9 +238,14 @@ describeEachEngine("exports and refusals, as BuildKit's own client tests them", 
       {
         kind: "source",
         filename: "recipe.txt",
+        text,
         ranges: [{ startLine: 2, startCharacter: 1, endLine: 2, endCharacter: 3 }],
       },
     ]);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^recipe\.txt:2: /),
+      sources: [{ filename: "recipe.txt", excerpt: "    1 | one\n>>> 2 | two\n    3 | three" }],
+    });
   });
 
   it("says that an image is not there, by code", async () => {

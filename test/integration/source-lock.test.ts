@@ -339,7 +339,8 @@ describeEachEngine("the source lock", ({ name, address }) => {
       };
       const needs = { bases: [need], trees: [], files: [] };
       const inputs = { files: new Map(), treeFacts: new Map(), trees: new Map(), layouts: new Map() };
-      const options = { connection: client.connection, session, platform: amd64, inputs, signal: undefined };
+      const where = { connection: client.connection, session, platform: amd64 };
+      const options = { ...where, inputs, policy: {}, signal: undefined };
       await expect(resolveBases(needs, { ...options, pull: "locked" })).rejects.toMatchObject({
         code: "ERR_KILN_SOURCE_UNLOCKED",
         location: need.location,

@@ -15,7 +15,7 @@ import { Definition } from "../../llb/definition.js";
 import type { HasStateProps } from "../../llb/state-props.js";
 import type { DaemonFacts } from "../../model/daemon.js";
 import type { Platform } from "../../oci/platform.js";
-import type { CacheEntry } from "../cache-transfer.js";
+import type { CacheEntry } from "../caches/cache-transfer.js";
 import { platformToPb } from "../platform-pb.js";
 import { refuseMissingCaps } from "../preflight.js";
 import type { Bridge } from "./bridge.js";

@@ -4,6 +4,8 @@ import { randomId } from "../../internal/random-id.js";
 import type { Connection } from "../../rpc/connection.js";
 import { createClient } from "../../rpc/typed-client.js";
 import type { Session } from "../../session/session.js";
+import type { SolveSettings } from "../solve-settings.js";
+import { sourcePolicyToPb } from "../supply-chain/source-policy.js";
 import { createBridge } from "./bridge.js";
 import { driveBuild } from "./drive-build.js";
 import { Gateway } from "./gateway.js";
@@ -12,6 +14,8 @@ import { Gateway } from "./gateway.js";
 export interface GatewayOptions {
   /** The session that answers for credentials and content; without one only public things resolve. */
   readonly session?: Session | undefined;
+  /** Rules that what is resolved must keep to; `verifySource` is asked through the session. */
+  readonly policy?: Pick<SolveSettings, "sourcePolicy" | "verifySource"> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,12 +32,19 @@ export async function withGateway<T>(
   options: GatewayOptions = {},
 ): Promise<T> {
   const { session, signal } = options;
+  const { sourcePolicy, verifySource } = options.policy ?? {};
   signal?.throwIfAborted();
   const ref = randomId();
   const stop = new AbortController();
   const bound = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
   const solving = createClient(Control, connection).solve(
-    create(SolveRequestSchema, { Ref: ref, Session: session?.id ?? "", Internal: true }),
+    create(SolveRequestSchema, {
+      Ref: ref,
+      Session: session?.id ?? "",
+      Internal: true,
+      ...(sourcePolicy === undefined ? {} : { SourcePolicy: sourcePolicyToPb(sourcePolicy) }),
+      SourcePolicySession: verifySource === undefined ? "" : (session?.id ?? ""),
+    }),
     { signal: bound },
   );
   const bridge = createBridge(connection, { ref, signal: bound, translate: (error) => error });

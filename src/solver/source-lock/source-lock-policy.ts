@@ -1,6 +1,6 @@
 import { KilnError } from "../../errors.js";
 import { formatReference, parseReference } from "../../oci/reference.js";
-import type { SourcePolicy, SourceRule } from "../source-policy.js";
+import type { SourcePolicy, SourceRule } from "../supply-chain/source-policy.js";
 import { checkLock } from "./lock-text.js";
 import type { LockedGit, LockedHttp, LockedImage, SourceLock } from "./source-lock.js";
 import { imageScheme, parseGitIdentifier } from "./source-name.js";

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { DaemonFacts } from "../../../src/model/daemon.js";
 import { annotationAttrs } from "../../../src/solver/annotations.js";
-import { attestationAttrs } from "../../../src/solver/attestation-options.js";
-import { type CacheExport, cacheAttrs } from "../../../src/solver/cache-options.js";
+import { type CacheExport, cacheAttrs } from "../../../src/solver/caches/cache-options.js";
 import { localDir, ociLayout, registry } from "../../../src/solver/outputs.js";
-import { preflightVersions, type VersionedUse } from "../../../src/solver/preflight-versions.js";
-import { sourcePolicyToPb } from "../../../src/solver/source-policy.js";
+import { preflightVersions } from "../../../src/solver/preflight-versions.js";
+import type { SolveSettings } from "../../../src/solver/solve-settings.js";
+import { attestationAttrs } from "../../../src/solver/supply-chain/attestation-options.js";
+import { sourcePolicyToPb } from "../../../src/solver/supply-chain/source-policy.js";
 
 const wrong = expect.objectContaining({ code: "ERR_KILN_INVALID_ARGUMENT" });
 const unknown = expect.objectContaining({ code: "ERR_KILN_UNKNOWN_OPTION" });
@@ -241,7 +242,7 @@ describe("a source policy as the daemon takes it", () => {
 describe("options that came with a certain BuildKit", () => {
   const facts = (buildkitVersion: string | undefined): DaemonFacts =>
     ({ address: "docker://x", buildkitVersion }) as DaemonFacts;
-  const cases: readonly (readonly [name: string, use: Partial<VersionedUse>, version: string])[] = [
+  const cases: readonly (readonly [name: string, use: Partial<SolveSettings>, version: string])[] = [
     ["ociArtifact", { outputs: [registry("a/b", { ociArtifact: true })] }, "0.19"],
     ["rewriteTimestamp", { outputs: [ociLayout("d", { rewriteTimestamp: true })] }, "0.13"],
     ["mode", { outputs: [localDir("d", { mode: "delete" })] }, "0.31"],

@@ -41,7 +41,7 @@ import {
 } from "../../../src/solver/index.js";
 import { pinInStatement } from "../../../src/solver/source-lock/provenance-pin.js";
 import { nameOfSource } from "../../../src/solver/source-lock/source-name.js";
-import { sourcePolicyToPb } from "../../../src/solver/source-policy.js";
+import { sourcePolicyToPb } from "../../../src/solver/supply-chain/source-policy.js";
 import { FakeBuildKit, type FakeBuildKitOptions } from "../../../src/testing/index.js";
 
 const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;

@@ -1,5 +1,5 @@
-import { checkOptions } from "../internal/check-options.js";
-import { checkChoice, checkFlag, checkName, checkRecord, wrongArgument } from "../llb/check-argument.js";
+import { checkOptions } from "../../internal/check-options.js";
+import { checkChoice, checkFlag, checkName, checkRecord, wrongArgument } from "../../llb/check-argument.js";
 
 /** How a provenance attestation is made: what the build was made of and how. */
 export interface ProvenanceOptions {

@@ -1,4 +1,4 @@
-import { checkOptions } from "../internal/check-options.js";
+import { checkOptions } from "../../internal/check-options.js";
 import {
   checkChoice,
   checkFlag,
@@ -6,9 +6,9 @@ import {
   checkName,
   checkTexts,
   wrongArgument,
-} from "../llb/check-argument.js";
-import { isDigest } from "../oci/digest.js";
-import type { Compression } from "./outputs.js";
+} from "../../llb/check-argument.js";
+import { isDigest } from "../../oci/digest.js";
+import type { Compression } from "../outputs.js";
 
 /** What every exported cache takes. */
 export interface CacheExportCommon {
@@ -122,10 +122,16 @@ export type CacheImport =
       readonly digest?: string | undefined;
     });
 
+/** Caches of a solve. */
+export interface CacheOptions {
+  readonly cacheExports?: readonly CacheExport[] | undefined;
+  readonly cacheImports?: readonly CacheImport[] | undefined;
+}
+
 type Kind = "text" | "flag" | "milliseconds" | "count" | "names" | "level";
 
 /** BuildKit's attribute and the kind of value of each option. */
-type Attributes = Readonly<Record<string, readonly [attr: string, kind: Kind]>>;
+export type Attributes = Readonly<Record<string, readonly [attr: string, kind: Kind]>>;
 
 const common: Attributes = {
   ignoreError: ["ignore-error", "flag"],
@@ -183,6 +189,17 @@ const localKeys: Readonly<Record<"export" | "import", readonly string[]>> = {
   import: ["dir", "tag", "digest"],
 };
 
+/** The types of caches that can be exported or imported. */
+export function cacheTypes(direction: "export" | "import"): readonly CacheExport["type"][] {
+  const types: readonly CacheExport["type"][] = ["registry", "local", "gha", "s3", "azblob"];
+  return direction === "export" ? [...types, "inline"] : types;
+}
+
+/** A type's options that become attributes: BuildKit's attribute and the kind of value, by option. */
+export function cacheAttributes(direction: "export" | "import", type: CacheExport["type"]): Attributes {
+  return direction === "export" && type !== "inline" ? { ...byType[type], ...common } : byType[type];
+}
+
 /** First BuildKit version of cache options that not every supported daemon has. */
 export const cacheOptionVersions: Readonly<Record<string, string>> = {
   "gha.urlV2": "0.20",
@@ -190,6 +207,12 @@ export const cacheOptionVersions: Readonly<Record<string, string>> = {
   "gha.ghToken": "0.14",
   "s3.uploadParallelism": "0.16",
 };
+
+/** Checks caches without touching anything. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION`. */
+export function checkCaches({ cacheExports = [], cacheImports = [] }: CacheOptions): void {
+  for (const [index, cache] of cacheExports.entries()) cacheAttrs("export", index, cache);
+  for (const [index, cache] of cacheImports.entries()) cacheAttrs("import", index, cache);
+}
 
 /**
  * A cache's attributes as the daemon takes them, those of a local cache's directory left out.
@@ -202,8 +225,7 @@ export function cacheAttrs(
   cache: CacheExport | CacheImport,
 ): Record<string, string> {
   const call = `${direction === "export" ? "cacheExports" : "cacheImports"}[${index}]`;
-  const types: readonly CacheExport["type"][] = ["registry", "local", "gha", "s3", "azblob"];
-  const type = checkChoice(call, "type", cache.type, direction === "export" ? [...types, "inline"] : types);
+  const type = checkChoice(call, "type", cache.type, cacheTypes(direction));
   const own = byType[type];
   const withCommon = direction === "export" && type !== "inline";
   checkOptions(call, cache, [
@@ -213,7 +235,7 @@ export function cacheAttrs(
   ]);
   const values: Readonly<Record<string, unknown>> = { ...cache };
   const attrs: Record<string, string> = {};
-  for (const [key, [attr, kind]] of Object.entries(withCommon ? { ...own, ...common } : own)) {
+  for (const [key, [attr, kind]] of Object.entries(cacheAttributes(direction, type))) {
     if (values[key] !== undefined) attrs[attr] = attrOf(call, key, values[key], kind);
   }
   if (withCommon && values["mode"] !== undefined) {

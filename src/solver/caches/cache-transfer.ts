@@ -1,19 +1,20 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { wrongArgument } from "../llb/check-argument.js";
-import { annotationKeys, type Descriptor } from "../oci/descriptor.js";
-import { initOciLayout, updateOciIndex } from "../oci/layout-writer.js";
-import type { ImageIndex } from "../oci/manifest.js";
-import { mediaTypes } from "../oci/media-types.js";
-import { removeUnreferencedBlobs } from "../oci/remove-unreferenced.js";
+import { wrongArgument } from "../../llb/check-argument.js";
+import { annotationKeys, type Descriptor } from "../../oci/descriptor.js";
+import { initOciLayout, updateOciIndex } from "../../oci/layout-writer.js";
+import type { ImageIndex } from "../../oci/manifest.js";
+import { mediaTypes } from "../../oci/media-types.js";
+import { removeUnreferencedBlobs } from "../../oci/remove-unreferenced.js";
 import {
   type ContentStore,
   layoutStore,
   type WritableContentStore,
   writableLayoutStore,
-} from "../session/content-store.js";
-import { type CacheExport, type CacheImport, cacheAttrs } from "./cache-options.js";
+} from "../../session/content-store.js";
+import { type CacheExport, type CacheOptions, cacheAttrs } from "./cache-options.js";
+import { withGithubJob } from "./github-job.js";
 
 /** A cache as the daemon is told of it. */
 export interface CacheEntry {
@@ -33,27 +34,20 @@ export interface CacheTransfer {
   finish(): Promise<void>;
 }
 
-/** Caches of a solve. */
-export interface CacheOptions {
-  readonly cacheExports?: readonly CacheExport[] | undefined;
-  readonly cacheImports?: readonly CacheImport[] | undefined;
-}
-
-/** Checks caches without touching anything. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION`. */
-export function checkCaches({ cacheExports = [], cacheImports = [] }: CacheOptions): void {
-  for (const [index, cache] of cacheExports.entries()) cacheAttrs("export", index, cache);
-  for (const [index, cache] of cacheImports.entries()) cacheAttrs("import", index, cache);
-}
-
 /**
  * Prepares the caches of a solve.
  *
  * Directories of local caches stay on this machine: the daemon addresses them by an id made from their path (a path
  * itself would have to be ASCII) and reads and writes them through the session. A directory to import that has no such
- * cache is skipped with a note, as by BuildKit's client: the first build of a pipeline has none.
+ * cache is skipped with a note, as by BuildKit's client: the first build of a pipeline has none. `env` is where GitHub's
+ * cache finds the job that this is.
  */
-export async function prepareCaches(options: CacheOptions): Promise<CacheTransfer> {
-  const { cacheExports = [], cacheImports = [] } = options;
+export async function prepareCaches(
+  options: CacheOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<CacheTransfer> {
+  const cacheExports = (options.cacheExports ?? []).map((cache) => withGithubJob(cache, env));
+  const cacheImports = (options.cacheImports ?? []).map((cache) => withGithubJob(cache, env));
   const stores = new Map<string, ContentStore>();
   const written: { readonly cache: LocalExport; readonly store: WritableContentStore }[] = [];
   const exports: CacheEntry[] = [];

@@ -4,9 +4,9 @@ import {
   MatchType,
   PolicyAction,
   type PolicySchema,
-} from "../gen/moby/buildkit/v1/sourcepolicy/policy_pb.js";
-import { checkOptions } from "../internal/check-options.js";
-import { checkChoice, checkName, checkRecord, checkText, wrongArgument } from "../llb/check-argument.js";
+} from "../../gen/moby/buildkit/v1/sourcepolicy/policy_pb.js";
+import { checkOptions } from "../../internal/check-options.js";
+import { checkChoice, checkName, checkRecord, checkText, wrongArgument } from "../../llb/check-argument.js";
 
 /** Which sources a rule is about. */
 export interface SourceSelector {

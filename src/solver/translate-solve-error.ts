@@ -17,6 +17,13 @@ const meanings: readonly Meaning[] = [
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
   },
   {
+    pattern: /\bx509: |tls: failed to verify certificate/,
+    code: "ERR_KILN_UNTRUSTED_CERTIFICATE",
+    hint:
+      "It is the daemon that does not trust that server. Give the daemon the certificate authority: Docker " +
+      '/etc/docker/certs.d/HOST/ca.crt, BuildKit ca = ["FILE"] under [registry."HOST"], or its machine\'s own list.',
+  },
+  {
     pattern: /pull access denied|authorization failed|401 Unauthorized|insufficient_scope|no basic auth/i,
     code: "ERR_KILN_UNAUTHORIZED",
     hint: "Log in to the registry (`docker login HOST`), or pass credentials.",

@@ -13,6 +13,7 @@ export interface VersionedUse extends CacheOptions {
   readonly compatibilityVersion?: number | undefined;
   readonly chooseOutputs?: unknown;
   readonly verifySource?: unknown;
+  readonly entitlements?: readonly string[] | undefined;
 }
 
 /**
@@ -50,6 +51,9 @@ function neededVersions(use: VersionedUse): readonly (readonly [option: string, 
   if (use.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
   if (use.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
   if (use.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
+  for (const entitlement of use.entitlements ?? []) {
+    if (/^device(?:=|$)/.test(entitlement)) needs.push(["the entitlement device", "0.20"]);
+  }
   for (const cache of [...(use.cacheExports ?? []), ...(use.cacheImports ?? [])]) {
     for (const key of Object.keys(cache)) {
       const version = cacheOptionVersions[`${cache.type}.${key}`];

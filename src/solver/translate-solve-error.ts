@@ -12,6 +12,11 @@ interface Meaning {
 // The daemon has no codes for these: the status is mostly Unknown, so its fixed phrases decide.
 const meanings: readonly Meaning[] = [
   {
+    pattern: /unknown entitlement/,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "Check the entitlement's name. `device` came with BuildKit 0.20.",
+  },
+  {
     pattern: /requested by the build but not allowed|is not allowed|entitlement/i,
     code: "ERR_KILN_ENTITLEMENT",
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",

@@ -61,6 +61,7 @@ export function openSession(connection: Connection, options: SessionOptions): Se
     "grpc.max_send_message_length": messageLimit,
   });
   for (const service of services) service.register(server);
+  const channel = connection.client;
   const tunnel = openTunnel(connection, sessionMethod, {
     metadata: {
       "x-docker-expose-session-uuid": id,
@@ -71,6 +72,8 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   });
   const injector = createTunedInjector(server);
   liveness.watch((silentMs) => {
+    // Without this the next build would be sent into the same silence.
+    connection.abandon(channel);
     tunnel.destroy(
       new KilnError(
         "ERR_KILN_CONNECTION_LOST",

@@ -99,4 +99,4 @@ export {
 export type { OutputChooser } from "./run-session-solve.js";
 export type { BuildFunction, IgnoredFailure } from "./solve.js";
 export { type FailedOp, type FailedStep, SolveError, type SolveErrorOptions } from "./solve-error.js";
-export type { SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";
+export type { SourceConstraint, SourcePolicy, SourceRule, SourceSelector } from "./source-policy.js";

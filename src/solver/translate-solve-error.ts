@@ -22,6 +22,11 @@ const meanings: readonly Meaning[] = [
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
   },
   {
+    pattern: /unknown cache (?:exporter|importer)/,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "This daemon was built without that kind of cache; a Docker's has registry, local, inline and gha.",
+  },
+  {
     pattern: /\bx509: |tls: failed to verify certificate/,
     code: "ERR_KILN_UNTRUSTED_CERTIFICATE",
     hint:

@@ -45,6 +45,7 @@ export type KilnErrorCode =
   | "ERR_KILN_SECRET_NOT_FOUND"
   | "ERR_KILN_SECRET_TOO_LARGE"
   | "ERR_KILN_SSH_AGENT"
+  | "ERR_KILN_SSH_KEY"
   // Hostile or damaged data from outside.
   | "ERR_KILN_UNSAFE_PATH"
   | "ERR_KILN_LIMIT_EXCEEDED"

@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { BuildOptions } from "../engine/build.js";
 import { onlyKeys, specMap, wrongFlag } from "./spec-fields.js";
 
@@ -5,7 +7,8 @@ type Secrets = NonNullable<BuildOptions["secrets"]>;
 type Agents = NonNullable<BuildOptions["ssh"]>;
 
 const secretHint = "E.g. --secret id=token,src=./token or --secret id=token,env=TOKEN.";
-const sshHint = "E.g. --ssh default, --ssh default=$SSH_AUTH_SOCK or --ssh db=/run/db.sock,raw=true.";
+const sshHint =
+  "E.g. --ssh default, --ssh default=$SSH_AUTH_SOCK, --ssh git=$HOME/.ssh/id_ed25519 or --ssh db=/run/db.sock,raw=true.";
 
 /**
  * Reads every `--secret`: `id=NAME` with `src=FILE` or `env=VARIABLE`; without either, the variable of that name if it is
@@ -53,9 +56,10 @@ function secretOf(
 
 /**
  * Reads every `--ssh`: `ID` for the agent of `SSH_AUTH_SOCK`, `ID=SOCKET` for another agent, `ID=SOCKET,raw=true` for any
- * socket. Throws `ERR_KILN_INVALID_ARGUMENT`.
+ * socket, `ID=KEY[,KEY]` for files of private keys: what is a file is told by looking. Throws
+ * `ERR_KILN_INVALID_ARGUMENT`.
  */
-export function parseSsh(texts: readonly string[]): Agents {
+export function parseSsh(texts: readonly string[], cwd: string): Agents {
   const flag = "--ssh";
   const agents = new Map<string, Agents[string]>();
   for (const text of texts) {
@@ -63,24 +67,27 @@ export function parseSsh(texts: readonly string[]): Agents {
     const id = equals < 0 ? text : text.slice(0, equals);
     if (id === "") throw wrongFlag(flag, "it has no id", sshHint);
     if (agents.has(id)) throw wrongFlag(flag, `"${id}" is there twice`, sshHint);
-    agents.set(id, equals < 0 ? { agent: true } : agentOf(flag, id, text.slice(equals + 1).split(",")));
+    agents.set(id, equals < 0 ? { agent: true } : agentOf(flag, id, text.slice(equals + 1).split(","), cwd));
   }
   return Object.fromEntries(agents);
 }
 
-function agentOf(flag: string, id: string, parts: readonly string[]): Agents[string] {
+function agentOf(flag: string, id: string, parts: readonly string[], cwd: string): Agents[string] {
   const raw = parts.filter((part) => part.startsWith("raw="));
   const paths = parts.filter((part) => !part.startsWith("raw="));
   const [path] = paths;
   if (raw.some((part) => !["raw=true", "raw=false"].includes(part))) {
     throw wrongFlag(flag, "raw is neither true nor false", sshHint);
   }
-  if (path === undefined || path === "" || paths.length > 1) {
-    throw wrongFlag(
-      flag,
-      `"${id}" needs one socket`,
-      `Keys in files go into an agent: ssh-add FILE, then --ssh ${id}.`,
-    );
+  if (path === undefined || paths.includes("")) {
+    throw wrongFlag(flag, `"${id}" needs a socket, or files of keys`, sshHint);
+  }
+  if (paths.every((one) => statSync(resolve(cwd, one), { throwIfNoEntry: false })?.isFile() === true)) {
+    if (raw.length > 0) throw wrongFlag(flag, `"${id}" has keys, which cannot be raw`, sshHint);
+    return { keys: paths };
+  }
+  if (paths.length > 1) {
+    throw wrongFlag(flag, `"${id}" needs one socket, or files of keys that are there`, sshHint);
   }
   return raw.includes("raw=true") ? { socket: path } : { agent: path };
 }

@@ -28,7 +28,12 @@ export function addSolveFlags(command: Command): Command {
     .option("--sbom <spec>", "true, or generator=IMAGE: attest what is in the image")
     .option("--attest <spec>", "type=provenance|sbom,…; repeatable", collect, [])
     .option("--secret <spec>", "id=NAME,src=FILE or id=NAME,env=VARIABLE; repeatable", collect, [])
-    .option("--ssh <spec>", "ID[=SOCKET]: an ssh agent for steps, ID default; repeatable", collect, [])
+    .option(
+      "--ssh <spec>",
+      "ID[=SOCKET|KEY[,KEY]]: an ssh agent for steps, ID default; repeatable",
+      collect,
+      [],
+    )
     .option("--allow <right>", `${rights.join(", ")}; repeatable`, collect, [])
     .option("--source-policy-file <file>", "BuildKit's JSON of rules about sources");
 }
@@ -52,7 +57,7 @@ export async function parseSolveFlags(
     cacheImports: flags.cacheFrom.map(parseCacheFrom),
     attestations: parseAttestations(flags),
     secrets: parseSecrets(flags.secret, place.env),
-    ssh: parseSsh(flags.ssh),
+    ssh: parseSsh(flags.ssh, place.cwd),
     entitlements: flags.allow,
     sourcePolicy:
       flags.sourcePolicyFile === undefined

@@ -18,6 +18,7 @@ export function resolvePaths(settings: SolveSettings, cwd: string): SolveSetting
     ),
     ssh: mapValues(ssh, (source) => {
       if ("socket" in source) return { socket: resolve(cwd, source.socket) };
+      if ("keys" in source) return { keys: source.keys.map((key) => resolve(cwd, key)) };
       return source.agent === true ? source : { agent: resolve(cwd, source.agent) };
     }),
   };

@@ -73,6 +73,10 @@ export const capability = {
   mountContentCache: "exec.mount.cache.content",
 
   file: "file.base",
+  fileCopyModeString: "file.copy.modestring",
+  fileCopyAlwaysReplace: "file.copy.alwaysreplaceexistingdestpaths",
+  fileCopyRequiredPaths: "file.copy.requiredpaths",
+  fileSymlinkCreate: "file.symlink.create",
   merge: "mergeop",
   diff: "diffop",
   passthrough: "passthroughop",

@@ -1,3 +1,4 @@
+import { capability } from "./capabilities.js";
 import type { FileFields } from "./op-fields.js";
 
 /**
@@ -9,12 +10,12 @@ import type { FileFields } from "./op-fields.js";
 export function fileCaps({ actions = [] }: FileFields): readonly string[] {
   const caps = new Set<string>();
   for (const { action } of actions) {
-    if (action?.case === "symlink") caps.add("file.symlink.create");
+    if (action?.case === "symlink") caps.add(capability.fileSymlinkCreate);
     if (action?.case !== "copy") continue;
     const { modeStr, alwaysReplaceExistingDestPaths, requiredPaths } = action.value;
-    if (modeStr !== undefined && modeStr !== "") caps.add("file.copy.modestring");
-    if (alwaysReplaceExistingDestPaths === true) caps.add("file.copy.alwaysreplaceexistingdestpaths");
-    if (requiredPaths !== undefined && requiredPaths.length > 0) caps.add("file.copy.requiredpaths");
+    if (modeStr !== undefined && modeStr !== "") caps.add(capability.fileCopyModeString);
+    if (alwaysReplaceExistingDestPaths === true) caps.add(capability.fileCopyAlwaysReplace);
+    if (requiredPaths !== undefined && requiredPaths.length > 0) caps.add(capability.fileCopyRequiredPaths);
   }
   return [...caps];
 }

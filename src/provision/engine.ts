@@ -18,6 +18,10 @@ export interface EngineUpOptions extends ProvisionOptions {
   readonly kind?: EngineKind | undefined;
   /** `host:port` of a registry that stands in for Docker Hub (plain HTTP). Default none. */
   readonly mirror?: string | undefined;
+  /** Further keys of Docker's `daemon.json`; they win over Kiln's own. Read when the engine starts, not when one is reused. */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
+  /** Further variables of the daemon's environment, e.g. `SSL_CERT_FILE`. Read as `settings` are. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A private engine that runs. */
@@ -144,7 +148,7 @@ async function start(files: EngineFiles, kind: EngineKind, context: StartContext
       name: `Docker ${version}`,
       command: join(binaries.root, "usr", "sbin", "dockerd"),
       args: ["--config-file", files.config],
-      env: { ...process.env, PATH: path, DOCKER_HOST: undefined },
+      env: { ...process.env, ...options.env, PATH: path, DOCKER_HOST: undefined },
       stateFile: files.state,
       logFile: files.log,
       isHealthy: async () => (await askVersion(files.socket)) !== undefined,
@@ -184,6 +188,7 @@ function daemonConfig(files: EngineFiles, kind: EngineKind, options: EngineUpOpt
     ],
     ...(options.mirror === undefined ? {} : { "registry-mirrors": [`http://${options.mirror}`] }),
     builder: { entitlements: { "network-host": true, "security-insecure": true } },
+    ...options.settings,
   };
 }
 

@@ -6,4 +6,11 @@ export { ensurePackages, type ProvisionOptions, type UnpackedPackages } from "./
 export { defaultPrefix } from "./prefix.js";
 export type { OnProgress, ProvisionEvent } from "./progress.js";
 export { pushLayout } from "./push-layout.js";
-export { type RunningRegistry, registryDown, registryStatus, registryUp } from "./registry.js";
+export {
+  type RegistryAuth,
+  type RegistryUpOptions,
+  type RunningRegistry,
+  registryDown,
+  registryStatus,
+  registryUp,
+} from "./registry.js";

@@ -32,7 +32,8 @@ export class Connection implements AsyncDisposable {
   readonly address: Address;
   /** Certificates as loaded; `undefined` = none were given. */
   readonly tls: TlsMaterial | undefined;
-  readonly #client: Client;
+  readonly #makeClient: () => Client;
+  #client: Client;
   #wasReady = false;
   #closed = false;
 
@@ -44,7 +45,8 @@ export class Connection implements AsyncDisposable {
     this.tls = tls;
     this.#relay = relay;
     const target = relay === undefined ? targetOf(address) : `unix://${relay.path}`;
-    this.#client = new Client(target, channelCredentials(address, tls), channelOptions(tls));
+    this.#makeClient = () => new Client(target, channelCredentials(address, tls), channelOptions(tls));
+    this.#client = this.#makeClient();
   }
 
   /** The unix socket that is connected to, if it is one: the daemon's, or that of a program that connects. */
@@ -52,7 +54,7 @@ export class Connection implements AsyncDisposable {
     return this.#relay?.path ?? ("path" in this.address ? this.address.path : undefined);
   }
 
-  /** The grpc-js client behind it: for the files of this room. */
+  /** The grpc-js client behind it, for the files of this room; elsewhere only what {@link Connection.abandon} takes. */
   get client(): Client {
     return this.#client;
   }
@@ -65,6 +67,16 @@ export class Connection implements AsyncDisposable {
   /** Notes that the daemon has answered: from now on a transport failure means that it was lost. */
   markReady(): void {
     this.#wasReady = true;
+  }
+
+  /**
+   * Gives up a channel that is known to be dead although nothing closed it: later calls are made on a new one, those
+   * under way on the old one are left to end. Does nothing when `dead` has been given up already.
+   */
+  abandon(dead: Client): void {
+    if (dead !== this.#client || this.#closed) return;
+    this.#client = this.#makeClient();
+    dead.close();
   }
 
   /** Translates what a call on this connection failed with into Kiln's errors. */

@@ -49,7 +49,8 @@ const answerSchema = v.object({
  *
  * With credentials by OAuth's POST (a password, or a refresh token where there is no user name), and where the server
  * does not take that (404, 401, 405) by GET with basic auth, as the Docker registry protocol has it; without credentials
- * by an anonymous GET. Rejects with `ERR_KILN_UNAUTHORIZED`; no message holds a secret.
+ * by an anonymous GET. Rejects with `ERR_KILN_UNAUTHORIZED`, or `ERR_KILN_UNTRUSTED_CERTIFICATE` for the token server's; no
+ * message holds a secret.
  */
 export async function fetchToken(
   request: TokenRequest,
@@ -106,17 +107,33 @@ async function send(request: TokenRequest, sending: Sending): Promise<Answer> {
   try {
     return await exchange(url, sending);
   } catch (error) {
+    if (isCertificateProblem(error)) {
+      throw new KilnError(
+        "ERR_KILN_UNTRUSTED_CERTIFICATE",
+        `no token for ${request.host}: this client does not trust its token server at ${url.host}: ${error.message}`,
+        {
+          cause: error,
+          hint:
+            "This machine asks it, not the daemon. Give its certificate authority in registryTls or " +
+            "NODE_EXTRA_CA_CERTS, or let the daemon ask: BUILDKIT_NO_CLIENT_TOKEN=1.",
+        },
+      );
+    }
     throw new KilnError(
       "ERR_KILN_UNAUTHORIZED",
       `no token for ${request.host}: its token server at ${url.host} cannot be reached: ${(error as Error).message}`,
       {
         cause: error,
-        hint:
-          "This machine asks it, not the daemon. Trust its certificate with NODE_EXTRA_CA_CERTS, or let the daemon " +
-          "ask: BUILDKIT_NO_CLIENT_TOKEN=1.",
+        hint: "This machine asks it, not the daemon. To let the daemon ask: BUILDKIT_NO_CLIENT_TOKEN=1.",
       },
     );
   }
+}
+
+/** OpenSSL's names of what is wrong with a certificate, and Node's own. */
+function isCertificateProblem(error: unknown): error is Error {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/.test(code);
 }
 
 function realmUrl(request: TokenRequest): URL {

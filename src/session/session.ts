@@ -54,6 +54,7 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   const liveness = new Liveness();
   const services = [healthService(() => liveness.sign()), ...options.services];
   const server = new SessionServer(services, { messageLimit });
+  const channel = connection.client;
   const opening = openSessionPipe(connection, {
     "x-docker-expose-session-uuid": id,
     "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
@@ -67,7 +68,11 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   opening.then(
     (pipe) => {
       let failure: Error | undefined;
-      liveness.watch((silentMs) => pipe.destroy(silence(silentMs)));
+      liveness.watch((silentMs) => {
+        // Without this the next build would be sent into the same silence.
+        connection.abandon(channel);
+        pipe.destroy(silence(silentMs));
+      });
       pipe.once("error", (error) => {
         failure = error;
       });

@@ -1,14 +1,5 @@
 import type { Duplex, Readable, Writable } from "node:stream";
-
-// Numbers of draft-miller-ssh-agent, section 5.1.
-const failure = 5;
-const requestIdentities = 11;
-const signRequest = 13;
-
-/** OpenSSH's own limit for one message. */
-const longestMessage = 256 * 1024;
-
-const failureMessage = Buffer.from([0, 0, 0, 1, failure]);
+import { agentMessage, failureMessage, readAgentMessages, writeAgentMessage } from "./ssh-agent-messages.js";
 
 /**
  * Passes an agent connection on, but only questions for keys and for signatures.
@@ -18,42 +9,17 @@ const failureMessage = Buffer.from([0, 0, 0, 1, failure]);
  * order. Resolves when the other side has ended; rejects if either side breaks off within a message.
  */
 export async function filterAgent(asks: Readable, answers: Writable, agent: Duplex): Promise<void> {
-  const questions = readMessages(asks);
-  const replies = readMessages(agent);
+  const questions = readAgentMessages(asks);
+  const replies = readAgentMessages(agent);
   for await (const question of questions) {
     const kind = question[4];
-    if (kind !== requestIdentities && kind !== signRequest) {
-      await write(answers, failureMessage);
+    if (kind !== agentMessage.requestIdentities && kind !== agentMessage.signRequest) {
+      await writeAgentMessage(answers, failureMessage);
       continue;
     }
-    await write(agent, question);
+    await writeAgentMessage(agent, question);
     const reply = await replies.next();
     if (reply.done === true) throw new Error("the ssh agent hung up without an answer");
-    await write(answers, reply.value);
+    await writeAgentMessage(answers, reply.value);
   }
-}
-
-/** The messages of a stream, each with its length in front. */
-async function* readMessages(stream: Readable): AsyncGenerator<Buffer, undefined> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of stream) {
-    rest = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer]);
-    while (rest.length >= 4) {
-      const length = rest.readUInt32BE(0);
-      if (length === 0 || length > longestMessage) throw new Error(`an ssh agent message of ${length} bytes`);
-      if (rest.length < 4 + length) break;
-      yield rest.subarray(0, 4 + length);
-      rest = rest.subarray(4 + length);
-    }
-  }
-  if (rest.length > 0) throw new Error("an ssh agent message that ends in its middle");
-}
-
-function write(stream: Writable, bytes: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(bytes, (error) => {
-      if (error === null || error === undefined) resolve();
-      else reject(error);
-    });
-  });
 }

@@ -1,14 +1,18 @@
 import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { SSH } from "../gen/moby/sshforward/v1/ssh_pb.js";
+import { checkOptions } from "../internal/check-options.js";
 import { bytesDuplex } from "./grpc/bytes-duplex.js";
 import type { ServerCall } from "./grpc/server-call.js";
 import type { Attachable, SessionMethod } from "./grpc/service.js";
 import { ServiceRefusal } from "./grpc/status.js";
 import { unaryMethods } from "./grpc/unary-service.js";
 import { filterAgent } from "./ssh-agent-filter.js";
+import { loadSshKeys, serveSshKeys } from "./ssh-key-agent.js";
+import type { SshPrivateKey } from "./ssh-private-key.js";
 
 /** The agent that steps get which name none. */
 const defaultId = "default";
@@ -19,14 +23,19 @@ const idHeader = "buildkit.ssh.id";
  * What a step gets as its ssh agent.
  *
  * `agent`: a socket of an ssh agent; `true` = that of `SSH_AUTH_SOCK`. Steps can list its keys and sign with them,
- * nothing else. `socket`: any Unix socket, passed on byte by byte.
+ * nothing else. `keys`: files of private keys without a passphrase (OpenSSH's, PKCS #8 or OpenSSL's formats), which this
+ * process serves as such an agent; they are read when a step first asks. `socket`: any Unix socket, passed on byte by
+ * byte.
  */
-export type SshSource = { readonly agent: true | string } | { readonly socket: string };
+export type SshSource =
+  | { readonly agent: true | string }
+  | { readonly keys: readonly string[] }
+  | { readonly socket: string };
 
 /** Options of {@link sshService}. */
 export interface SshOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Told why an agent could not be given. */
+  /** Told why an agent or a key could not be given. */
   readonly onProblem?: ((error: KilnError) => void) | undefined;
 }
 
@@ -34,9 +43,18 @@ export interface SshOptions {
  * Forwards ssh agents and sockets of this machine to steps.
  *
  * An id that is not in `sources` is refused with `unset ssh forward key`, as by BuildKit's client: a step whose agent
- * is optional then runs without.
+ * is optional then runs without. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION` for a source that is
+ * none.
  */
 export function sshService(sources: Readonly<Record<string, SshSource>>, options: SshOptions): Attachable {
+  for (const [id, source] of Object.entries(sources)) checkSource(id, source);
+  const loaded = new Map<SshSource, Promise<readonly SshPrivateKey[]>>();
+  /** The keys of a source; read once for all steps. */
+  const keysOf = (source: SshSource & { readonly keys: readonly string[] }) => {
+    const known = loaded.get(source) ?? loadSshKeys(source.keys);
+    loaded.set(source, known);
+    return known;
+  };
   const find = (id: string): SshSource => {
     const key = id === "" ? defaultId : id;
     const source = Object.hasOwn(sources, key) ? sources[key] : undefined;
@@ -50,8 +68,10 @@ export function sshService(sources: Readonly<Record<string, SshSource>>, options
     ...unaryMethods(SSH, {
       async checkAgent({ ID }) {
         try {
+          const source = find(ID);
           // A step whose agent is gone would only see its connection end.
-          (await open(ID, socketPath(ID, find(ID), options.env))).destroy();
+          if ("keys" in source) await keysOf(source);
+          else (await open(ID, socketPath(ID, source, options.env))).destroy();
         } catch (error) {
           note(error);
           throw error;
@@ -65,7 +85,8 @@ export function sshService(sources: Readonly<Record<string, SshSource>>, options
         try {
           const id = call.header(idHeader) ?? "";
           const source = find(id);
-          await forward(call, await open(id, socketPath(id, source, options.env)), "socket" in source);
+          if ("keys" in source) await serve(call, await keysOf(source));
+          else await forward(call, await open(id, socketPath(id, source, options.env)), "socket" in source);
         } catch (error) {
           note(error);
           throw error;
@@ -88,6 +109,7 @@ async function forward(call: ServerCall, socket: Socket, raw: boolean): Promise<
       await pipeline(socket, pipe);
     } else {
       await filterAgent(pipe, pipe, socket);
+      await flushed(pipe);
     }
   } catch (error) {
     // The step that used it has ended: nobody is left to be told.
@@ -97,9 +119,47 @@ async function forward(call: ServerCall, socket: Socket, raw: boolean): Promise<
   }
 }
 
+/** Waits until all that was written is on its way. */
+function flushed(pipe: Duplex): Promise<void> {
+  return new Promise((resolve) => pipe.end(resolve));
+}
+
+async function serve(call: ServerCall, keys: readonly SshPrivateKey[]): Promise<void> {
+  const pipe = bytesDuplex(call);
+  pipe.on("error", () => {});
+  try {
+    await serveSshKeys(pipe, pipe, keys);
+    await flushed(pipe);
+  } catch (error) {
+    // The step that used it has ended: nobody is left to be told.
+    if (!call.cancelled) throw error;
+  }
+}
+
+const sourceHint = 'Pass { agent: true }, { agent: "SOCKET" }, { keys: ["FILE"] } or { socket: "SOCKET" }.';
+
+function checkSource(id: string, source: unknown): void {
+  const call = `ssh["${id}"]`;
+  checkOptions(call, source, ["agent", "keys", "socket"]);
+  const [entry, ...more] = Object.entries(source ?? {}).filter(([, value]) => value !== undefined);
+  const isText = (value: unknown): boolean =>
+    typeof value === "string" && value !== "" && !value.includes("\0");
+  const [key, value] = entry ?? [];
+  const isRight =
+    key === "keys"
+      ? Array.isArray(value) && value.length > 0 && value.every(isText)
+      : isText(value) || (key === "agent" && value === true);
+  if (more.length === 0 && isRight) return;
+  throw new KilnError(
+    "ERR_KILN_INVALID_ARGUMENT",
+    `${call}: ${more.length > 0 ? "agent, keys and socket go one at a time" : `${key ?? "its source"} is missing or wrong`}`,
+    { hint: sourceHint },
+  );
+}
+
 function socketPath(
   id: string,
-  source: SshSource,
+  source: Exclude<SshSource, { readonly keys: unknown }>,
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   if ("socket" in source) return source.socket;

@@ -142,6 +142,11 @@ export type {
   ProvenanceOptions,
   SbomOptions,
 } from "./supply-chain/attestation-options.js";
-export type { SourcePolicy, SourceRule, SourceSelector } from "./supply-chain/source-policy.js";
+export type {
+  SourceConstraint,
+  SourcePolicy,
+  SourceRule,
+  SourceSelector,
+} from "./supply-chain/source-policy.js";
 export { parseSourcePolicy } from "./supply-chain/source-policy-json.js";
 export type { LayoutTarget } from "./write-layout.js";

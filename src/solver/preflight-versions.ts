@@ -48,6 +48,9 @@ function neededVersions(
   if (settings.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
   if (settings.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
   if (settings.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
+  for (const entitlement of settings.entitlements ?? []) {
+    if (/^device(?:=|$)/.test(entitlement)) needs.push(["the entitlement device", "0.20"]);
+  }
   for (const cache of [...(settings.cacheExports ?? []), ...(settings.cacheImports ?? [])]) {
     for (const key of Object.keys(cache)) {
       const version = cacheOptionVersions[`${cache.type}.${key}`];

@@ -72,7 +72,13 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   secrets: (call, { secrets }) =>
     checkSources(call, "secrets", secrets, isSecret, "a text, bytes, a function, { env } or { file }"),
   ssh: (call, { ssh }) =>
-    checkSources(call, "ssh", ssh, isSsh, "{ agent: true }, { agent: path } or { socket: path }"),
+    checkSources(
+      call,
+      "ssh",
+      ssh,
+      isSsh,
+      "{ agent: true }, { agent: path }, { keys: [file] } or { socket: path }",
+    ),
   uploads: (call, { uploads }) => checkSources(call, "uploads", uploads, () => true, ""),
   entitlements(call, { entitlements = [] }) {
     for (const [index, text] of checkTexts(call, "entitlements", entitlements).entries()) {
@@ -145,8 +151,12 @@ function isSecret(value: unknown): boolean {
 }
 
 function isSsh(value: unknown): boolean {
-  const agent = typeof value === "object" && value !== null && "agent" in value ? value.agent : undefined;
-  return agent === true || hasOneText(value, ["agent", "socket"]);
+  if (typeof value !== "object" || value === null) return false;
+  if ("keys" in value) {
+    const { keys } = value;
+    return Array.isArray(keys) && keys.length > 0 && keys.every((key) => typeof key === "string");
+  }
+  return ("agent" in value && value.agent === true) || hasOneText(value, ["agent", "socket"]);
 }
 
 function hasOneText(value: unknown, keys: readonly string[]): boolean {

@@ -13,6 +13,11 @@ interface Meaning {
 // The daemon has no codes for these: the status is mostly Unknown, so its fixed phrases decide.
 const meanings: readonly Meaning[] = [
   {
+    pattern: /unknown entitlement/,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "Check the entitlement's name. `device` came with BuildKit 0.20.",
+  },
+  {
     pattern: /requested by the build but not allowed|is not allowed|entitlement/i,
     code: "ERR_KILN_ENTITLEMENT",
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
@@ -21,6 +26,18 @@ const meanings: readonly Meaning[] = [
     pattern: /digest mismatch sha256:|expected checksum to match/i,
     code: "ERR_KILN_DIGEST_MISMATCH",
     hint: "The source is another one than was pinned: lock it again if that is right.",
+  },
+  {
+    pattern: /unknown cache (?:exporter|importer)/,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "This daemon was built without that kind of cache; a Docker's has registry, local, inline and gha.",
+  },
+  {
+    pattern: /\bx509: |tls: failed to verify certificate/,
+    code: "ERR_KILN_UNTRUSTED_CERTIFICATE",
+    hint:
+      "It is the daemon that does not trust that server. Give the daemon the certificate authority: Docker " +
+      '/etc/docker/certs.d/HOST/ca.crt, BuildKit ca = ["FILE"] under [registry."HOST"], or its machine\'s own list.',
   },
   {
     pattern: /pull access denied|authorization failed|401 Unauthorized|insufficient_scope|no basic auth/i,

@@ -3,9 +3,17 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } f
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { extract } from "tar-stream";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Control } from "../../src/gen/moby/buildkit/v1/control_pb.js";
 import { LLBBridge } from "../../src/gen/moby/buildkit/v1/frontend/gateway_pb.js";
+import {
+  MatchType,
+  PolicyAction,
+  type PolicySchema,
+  type RuleSchema,
+} from "../../src/gen/moby/buildkit/v1/sourcepolicy/policy_pb.js";
 import {
   ociLayout as layoutSource,
   marshal,
@@ -282,6 +290,52 @@ describeEachEngine("exports and refusals, as BuildKit's own client tests them", 
       ).result;
     });
   }
+
+  describe("ValidateSourcePolicy: a policy that makes no sense fails the build, not the daemon", () => {
+    const selector = { identifier: "*" };
+    const { CONVERT, DENY } = PolicyAction;
+    const rule = (fields: MessageInitShape<typeof RuleSchema>): MessageInitShape<typeof PolicySchema> => ({
+      version: 1n,
+      rules: [fields],
+    });
+    // They go past the typed options, which refuse all but the regular expression.
+    for (const [title, policy, words] of [
+      ["no selector", rule({ action: CONVERT }), "invalid nil selector in policy"],
+      ["an empty rule", rule({}), "invalid nil selector in policy"],
+      ["an action of tomorrow", rule({ action: 9000 as PolicyAction, selector }), "unknown type"],
+      ["no updates", rule({ action: CONVERT, selector }), "missing destination for convert rule"],
+      ["empty updates", rule({ action: CONVERT, selector, updates: {} }), "failed to parse *"],
+      [
+        "a match of tomorrow",
+        rule({ action: DENY, selector: { ...selector, matchType: 9000 as MatchType } }),
+        "unknown match type: 9000",
+      ],
+      [
+        "no regular expression",
+        rule({ action: DENY, selector: { identifier: "(", matchType: MatchType.REGEX } }),
+        "error parsing regexp",
+      ],
+    ] as const) {
+      it(title, async () => {
+        const definition = marshal(busybox()).toMessage();
+        const asked = createClient(Control, client.connection).solve({
+          Ref: `policy-${id}-${title.replaceAll(" ", "-")}`,
+          Definition: definition,
+          SourcePolicy: policy,
+        });
+        await expect(asked).rejects.toThrow(words);
+        const build = client.build(async (): Promise<undefined> => {
+          await createClient(LLBBridge, client.connection).solve(
+            { Definition: definition, SourcePolicies: [policy], Evaluate: true },
+            { metadata: { "buildkit-controlapi-buildid": build.ref } },
+          );
+        });
+        await expect(build.result).rejects.toThrow(words);
+        // The daemon is still there.
+        await client.solve(marshal(busybox())).result;
+      });
+    }
+  });
 
   it("ClientGatewayCanceledCredentialsCallbackReturns: a cancelled build does not wait for a slow answer", async () => {
     let asked = (): void => {};

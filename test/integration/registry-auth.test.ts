@@ -1,121 +1,41 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { createPrivateKey, createSign, type KeyObject, randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import { createServer as createPlainServer } from "node:net";
+import { createPrivateKey, randomUUID } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { marshal, mkfile, image as registryImage, scratch } from "../../src/llb/index.js";
-import { ensurePackages, PACKAGE_SETS } from "../../src/provision/index.js";
+import { registryUp } from "../../src/provision/index.js";
 import { Client, localDir, registry as registryOutput, type SolveEvent } from "../../src/solver/index.js";
+import { makeAuthority } from "./support/certificates.js";
 import { describeEachEngine } from "./support/engines.js";
+import { type OwnPrefix, ownPrefix } from "./support/own-prefix.js";
+import { startTokenServer, type TokenServer, tokenNames } from "./support/token-server.js";
 
-const prefix = fileURLToPath(new URL("../../.kiln", import.meta.url));
 const user = "kiln";
 const password = `pass-${randomUUID()}`;
 
 let dir: string;
 let host: string;
-let registryProcess: ChildProcess | undefined;
-let tokens: Server | undefined;
-/** How the token server was asked, without passwords. */
-const asked: { readonly method: string; readonly known: boolean; readonly scopes: readonly string[] }[] = [];
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createPlainServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}
-
-/** A token as the registry takes it: signed with the key of the certificate that it trusts. */
-function signToken(key: KeyObject, certificate: string, scopes: readonly string[]): string {
-  const now = Math.floor(Date.now() / 1000);
-  const access = scopes.map((scope) => {
-    const [type = "", name = "", actions = ""] = scope.split(":");
-    return { type, name, actions: actions.split(",") };
-  });
-  const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const head = encode({ typ: "JWT", alg: "RS256", x5c: [certificate] });
-  const body = encode({
-    ...{ iss: "kiln-test", sub: user, aud: "kiln-registry", jti: randomUUID() },
-    ...{ exp: now + 300, nbf: now - 10, iat: now, access },
-  });
-  const signature = createSign("RSA-SHA256").update(`${head}.${body}`).sign(key).toString("base64url");
-  return `${head}.${body}.${signature}`;
-}
-
-function serveTokens(key: KeyObject, certificate: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    let text = "";
-    request.on("data", (chunk) => {
-      text += String(chunk);
-    });
-    request.on("end", () => {
-      const form = new URLSearchParams(text);
-      const url = new URL(request.url ?? "", "http://x");
-      const basic = Buffer.from(request.headers.authorization?.slice(6) ?? "", "base64").toString();
-      const known =
-        request.method === "POST"
-          ? form.get("username") === user && form.get("password") === password
-          : basic === `${user}:${password}`;
-      const scopes =
-        request.method === "POST" ? (form.get("scope") ?? "").split(" ") : url.searchParams.getAll("scope");
-      asked.push({ method: request.method ?? "", known, scopes });
-      if (!known) {
-        response.writeHead(401).end("{}");
-        return;
-      }
-      const token = signToken(key, certificate, scopes);
-      response.writeHead(200, { "content-type": "application/json" });
-      response.end(JSON.stringify({ token, access_token: token, expires_in: 300 }));
-    });
-  });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}
+let own: OwnPrefix;
+let tokens: TokenServer;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "kiln-auth-"));
-  const [keyFile, certFile] = [join(dir, "key.pem"), join(dir, "cert.pem")];
-  const made = spawnSync("openssl", [
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kiln-test"],
-    ...["-keyout", keyFile, "-out", certFile],
-  ]);
-  expect(made.status, String(made.stderr)).toBe(0);
-  const pem = readFileSync(certFile, "utf8");
-  const certificate = pem.replaceAll(/-----[A-Z ]+-----|\s/g, "");
-  tokens = await serveTokens(createPrivateKey(readFileSync(keyFile, "utf8")), certificate);
-  const port = await freePort();
-  host = `127.0.0.1:${port}`;
-  const config = join(dir, "config.yml");
-  const realm = `http://127.0.0.1:${(tokens.address() as { port: number }).port}/token`;
-  writeFileSync(
-    config,
-    `version: 0.1
-log: {level: warn}
-storage: {filesystem: {rootdirectory: ${join(dir, "data")}}}
-http: {addr: "127.0.0.1:${port}", secret: kiln}
-auth: {token: {realm: "${realm}", service: kiln-registry, issuer: kiln-test, rootcertbundle: ${certFile}}}
-`,
-  );
-  const { root } = await ensurePackages(PACKAGE_SETS.registry, { prefix });
-  registryProcess = spawn(join(root, "usr/bin/docker-registry"), ["serve", config], { stdio: "ignore" });
-  for (let tries = 0; ; tries += 1) {
-    const answer = await fetch(`http://${host}/v2/`).catch(() => undefined);
-    if (answer?.status === 401) break;
-    if (tries > 100) throw new Error("the registry does not come up");
-    await delay(100);
-  }
+  own = ownPrefix();
+  const signer = makeAuthority(dir, "signer");
+  tokens = await startTokenServer({
+    username: user,
+    password,
+    key: createPrivateKey(readFileSync(signer.key, "utf8")),
+    certificate: readFileSync(signer.cert, "utf8"),
+  });
+  const auth = { kind: "token", ...tokenNames, realm: tokens.realm, certificates: signer.cert } as const;
+  ({ host } = await registryUp({ prefix: own.path, listenOn: "127.0.0.1", auth }));
 }, 60_000);
 
-afterAll(() => {
-  registryProcess?.kill();
-  tokens?.close();
+afterAll(async () => {
+  tokens.close();
+  await own.remove();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -135,7 +55,7 @@ describeEachEngine("a registry that wants tokens", ({ name, address }) => {
   for (const clientTokens of ["authenticated", "never"] as const) {
     it(`is pushed to and pulled from with tokens of ${clientTokens === "never" ? "the daemon" : "the client"}`, async () => {
       await using client = await connect(password, clientTokens);
-      asked.length = 0;
+      tokens.questions.length = 0;
       const ref = `${host}/private/${name}-${clientTokens}:${Date.now()}`;
       const content = `private ${ref}`;
       const everything: unknown[] = [];
@@ -144,9 +64,9 @@ describeEachEngine("a registry that wants tokens", ({ name, address }) => {
       });
       for await (const event of push) everything.push(event satisfies SolveEvent);
       everything.push(await push.result, await client.history({ ref: push.ref }));
-      expect(asked.length).toBeGreaterThan(0);
-      expect(asked.at(-1)).toMatchObject({ known: true });
-      expect(asked.flatMap(({ scopes }) => scopes).join(" ")).toContain("push");
+      expect(tokens.questions.length).toBeGreaterThan(0);
+      expect(tokens.questions.at(-1)).toMatchObject({ known: true });
+      expect(tokens.questions.flatMap(({ scopes }) => scopes).join(" ")).toContain("push");
       const out = mkdtempSync(join(dir, "pulled-"));
       await client.prune({ all: true });
       await client.solve(marshal(registryImage(ref)), { outputs: [localDir(out)] }).result;

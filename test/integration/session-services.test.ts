@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +68,106 @@ describeEachEngine("what a session serves to steps", ({ name, address }) => {
     const said = await outputOf(step.root(), { ssh: { default: { agent } } });
     expect(said).toBe("000000050c00000000" + "0000000105" + "000000050c00000000");
     expect(seen).toEqual(["000000010b", "000000010b"]);
+  });
+
+  it("SSHMount: gives steps the keys of files, to list and to sign with, and nothing else", async () => {
+    const file = (key: KeyObject): string => {
+      const path = join(mkdtempSync(join(dir, "key-")), "id");
+      writeFileSync(path, key.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+      return path;
+    };
+    const ed25519 = generateKeyPairSync("ed25519").privateKey;
+    const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+    const ssh = { default: { keys: [file(ed25519), file(rsa)] } };
+    const field = (value: Buffer | string): Buffer => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(value.length);
+      return Buffer.concat([length, Buffer.from(value)]);
+    };
+    const number = (name: "n" | "e"): Buffer => {
+      const bytes = Buffer.from(rsa.export({ format: "jwk" })[name] ?? "", "base64url");
+      return field(name === "n" ? Buffer.concat([Buffer.from([0]), bytes]) : bytes);
+    };
+    const blobs = [
+      Buffer.concat([
+        field("ssh-ed25519"),
+        field(Buffer.from(ed25519.export({ format: "jwk" }).x ?? "", "base64url")),
+      ]),
+      Buffer.concat([field("ssh-rsa"), number("e"), number("n")]),
+    ] as const;
+    const data = Buffer.from(`signed for ${name}`);
+    const sign = (blob: Buffer, flags: number): Buffer =>
+      field(Buffer.concat([Buffer.from([13]), field(blob), field(data), Buffer.from([0, 0, 0, flags])]));
+    const list = field(
+      Buffer.concat([Buffer.from([12, 0, 0, 0, 2]), ...blobs.flatMap((blob) => [field(blob), field("")])]),
+    );
+    const failure = field(Buffer.from([5]));
+    const signature = (algorithm: string, bytes: number): number =>
+      field(
+        Buffer.concat([
+          Buffer.from([14]),
+          field(Buffer.concat([field(algorithm), field(Buffer.alloc(bytes))])),
+        ]),
+      ).length;
+    // List, sign with either, remove all keys, list again.
+    const asked = [
+      ...[field(Buffer.from([11])), sign(blobs[0], 0), sign(blobs[1], 4)],
+      ...[field(Buffer.from([19])), field(Buffer.from([11]))],
+    ];
+    const sizes = [list.length, signature("ssh-ed25519", 64), signature("rsa-sha2-512", 256)];
+    const total = sizes.reduce((sum, size) => sum + size, failure.length + list.length);
+    const step = debian().run(
+      shell(`${talk(Buffer.concat(asked).toString("hex"), total)} > /out # ${name}`),
+      {
+        ssh: [{}],
+        ignoreCache: true,
+      },
+    );
+    const said = Buffer.from(await outputOf(step.root(), { ssh }), "hex");
+    expect(said.length).toBe(total);
+    expect(said.subarray(0, list.length)).toEqual(list);
+    const [first, second] = [list.length + sizes[1]!, list.length + sizes[1]! + sizes[2]!];
+    expect(verify(null, data, createPublicKey(ed25519), said.subarray(first - 64, first))).toBe(true);
+    expect(verify("sha512", data, createPublicKey(rsa), said.subarray(second - 256, second))).toBe(true);
+    expect(said.subarray(second)).toEqual(Buffer.concat([failure, list]));
+  });
+
+  it("refuses key files that cannot be used by name and before the step runs, and sources that are none", async () => {
+    const step = debian()
+      .run(shell("echo ran > /out"), { ssh: [{}], ignoreCache: true })
+      .root();
+    const locked = join(mkdtempSync(join(dir, "key-")), "locked");
+    const { privateKey } = generateKeyPairSync("ed25519", {
+      publicKeyEncoding: { type: "spki", format: "pem" },
+      privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" },
+    });
+    writeFileSync(locked, privateKey);
+    for (const [file, words] of [
+      [locked, "encrypted with a passphrase"],
+      [join(dir, "no-such-key"), "does not exist"],
+    ] as const) {
+      await expect(outputOf(step, { ssh: { default: { keys: [file] } } })).rejects.toMatchObject({
+        code: "ERR_KILN_SSH_KEY",
+        message: expect.stringContaining(words),
+        hint: expect.any(String),
+      });
+    }
+    for (const source of [
+      {},
+      { keys: [] },
+      { keys: "k" },
+      { keys: [1] },
+      { agent: false },
+      { agent: "a", keys: ["k"] },
+      1,
+    ]) {
+      await expect(outputOf(step, { ssh: { default: source as never } })).rejects.toMatchObject({
+        code: "ERR_KILN_INVALID_ARGUMENT",
+      });
+    }
+    await expect(outputOf(step, { ssh: { default: { key: "k" } as never } })).rejects.toMatchObject({
+      code: "ERR_KILN_UNKNOWN_OPTION",
+    });
   });
 
   it("RawSocketMount: passes any socket on byte by byte, at the place that the step names", async () => {

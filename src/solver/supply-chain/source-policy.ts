@@ -15,14 +15,15 @@ export interface SourceSelector {
   /** How `identifier` is read. Default `wildcard`. */
   readonly match?: "wildcard" | "exact" | "regex" | undefined;
   /** What the source's attributes must be. */
-  readonly constraints?:
-    | readonly {
-        readonly key: string;
-        readonly value: string;
-        /** Default `equal`. */
-        readonly condition?: "equal" | "not-equal" | "matches" | undefined;
-      }[]
-    | undefined;
+  readonly constraints?: readonly SourceConstraint[] | undefined;
+}
+
+/** What one attribute of a source must be. */
+export interface SourceConstraint {
+  readonly key: string;
+  readonly value: string;
+  /** Default `equal`. */
+  readonly condition?: "equal" | "not-equal" | "matches" | undefined;
 }
 
 /** A rule about sources. Of the rules that match a source, the last decides. */
@@ -60,9 +61,12 @@ const conditions = {
   matches: AttrMatch.MATCHES,
 } as const;
 
-/** The daemon's message for a policy. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION`. */
+/**
+ * The daemon's message for a policy. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION` for what makes no
+ * sense whatever the sources; whether a regular expression is one is the daemon's to say, in Go's syntax.
+ */
 export function sourcePolicyToPb(policy: SourcePolicy): MessageInitShape<typeof PolicySchema> {
-  checkOptions("sourcePolicy", policy, ["rules"]);
+  checkObject("sourcePolicy", policy, ["rules"]);
   if (!Array.isArray(policy.rules)) {
     throw wrongArgument("sourcePolicy", "rules must be an array", "Write { rules: [{ action, selector }] }.");
   }
@@ -71,35 +75,42 @@ export function sourcePolicyToPb(policy: SourcePolicy): MessageInitShape<typeof 
 
 function ruleToPb(rule: SourceRule, index: number) {
   const call = `sourcePolicy.rules[${index}]`;
+  checkObject(call, rule, ["action", "selector", "updates"]);
   const action = checkChoice(call, "action", rule.action, ["allow", "deny", "convert"]);
   checkOptions(call, rule, ["action", "selector", ...(action === "convert" ? ["updates"] : [])]);
-  checkOptions(`${call}.selector`, rule.selector, ["identifier", "match", "constraints"]);
-  const { match = "wildcard", constraints = [] } = rule.selector;
-  checkName(call, "selector.identifier", rule.selector.identifier);
-  checkChoice(call, "selector.match", match, ["wildcard", "exact", "regex"]);
-  const updates = rule.action === "convert" ? updatesToPb(call, rule.updates) : undefined;
+  const selector = selectorToPb(`${call}.selector`, rule.selector);
+  if (rule.action !== "convert") return { action: actions[action], selector };
+  const updates = updatesToPb(`${call}.updates`, rule.updates);
   // For an exact rule the daemon takes the selector's identifier as the new one, whatever the update says.
-  const asRegex = match === "exact" && updates !== undefined && updates.identifier !== "";
-  const identifier = asRegex ? `^${escaped(rule.selector.identifier)}$` : rule.selector.identifier;
+  if (selector.matchType !== matches.exact || updates.identifier === "") {
+    return { action: actions[action], selector, updates };
+  }
   return {
     action: actions[action],
-    selector: {
-      identifier,
-      matchType: matches[asRegex ? "regex" : match],
-      constraints: constraints.map(({ key, value, condition = "equal" }) => ({
-        key: checkName(call, "a constraint's key", key),
-        value: checkText(call, "a constraint's value", value),
-        condition:
-          conditions[
-            checkChoice(call, "a constraint's condition", condition, ["equal", "not-equal", "matches"])
-          ],
-      })),
-    },
-    ...(updates === undefined
-      ? {}
-      : {
-          updates: asRegex ? { ...updates, identifier: updates.identifier.replaceAll("$", "$$$$") } : updates,
-        }),
+    selector: { ...selector, identifier: `^${escaped(selector.identifier)}$`, matchType: matches.regex },
+    updates: { ...updates, identifier: updates.identifier.replaceAll("$", "$$$$") },
+  };
+}
+
+function selectorToPb(call: string, selector: SourceSelector) {
+  checkObject(call, selector, ["identifier", "match", "constraints"]);
+  const { identifier, match = "wildcard", constraints = [] } = selector;
+  if (!Array.isArray(constraints)) {
+    throw wrongArgument(call, "constraints must be an array", "Write [{ key, value }].");
+  }
+  return {
+    identifier: checkName(call, "identifier", identifier),
+    matchType: matches[checkChoice(call, "match", match, ["wildcard", "exact", "regex"])],
+    constraints: constraints.map((constraint: SourceConstraint, index) => {
+      const place = `${call}.constraints[${index}]`;
+      checkObject(place, constraint, ["key", "value", "condition"]);
+      const { key, value, condition = "equal" } = constraint;
+      return {
+        key: checkName(place, "key", key),
+        value: checkText(place, "value", value),
+        condition: conditions[checkChoice(place, "condition", condition, ["equal", "not-equal", "matches"])],
+      };
+    }),
   };
 }
 
@@ -108,13 +119,19 @@ function escaped(text: string): string {
 }
 
 function updatesToPb(call: string, updates: Extract<SourceRule, { action: "convert" }>["updates"]) {
-  checkOptions(`${call}.updates`, updates, ["identifier", "attrs"]);
+  checkObject(call, updates, ["identifier", "attrs"]);
   if (updates.identifier === undefined && updates.attrs === undefined) {
     throw wrongArgument(call, "updates changes nothing", "Give another identifier, or attrs.");
   }
   return {
-    identifier:
-      updates.identifier === undefined ? "" : checkName(call, "updates.identifier", updates.identifier),
-    attrs: Object.fromEntries(checkRecord(call, "updates.attrs", updates.attrs ?? {})),
+    identifier: updates.identifier === undefined ? "" : checkName(call, "identifier", updates.identifier),
+    attrs: Object.fromEntries(updates.attrs === undefined ? [] : checkRecord(call, "attrs", updates.attrs)),
   };
+}
+
+function checkObject(call: string, value: unknown, keys: readonly string[]): void {
+  if (value === undefined) {
+    throw wrongArgument(call, "is missing", `Pass an object with ${keys.join(", ")}.`);
+  }
+  checkOptions(call, value, keys);
 }

@@ -143,10 +143,11 @@ describe("--secret and --ssh", () => {
       c: { env: "C" },
       d: { file: "d" },
     });
-    expect(parseSsh(["default", "a=/s", "b=/t,raw=true"])).toEqual({
+    expect(parseSsh(["default", "a=/s", "b=/t,raw=true", "c=package.json,tsconfig.json"], ".")).toEqual({
       default: { agent: true },
       a: { agent: "/s" },
       b: { socket: "/t" },
+      c: { keys: ["package.json", "tsconfig.json"] },
     });
   });
 
@@ -163,12 +164,13 @@ describe("--secret and --ssh", () => {
 
   it.each([
     ["", "it has no id"],
-    ["a=", "needs one socket"],
+    ["a=", "needs a socket"],
     ["a=/k1,/k2", "needs one socket"],
     ["a=/s,raw=maybe", "raw"],
+    ["a=package.json,raw=true", "cannot be raw"],
   ])("refuses --ssh %s", (text, why) => {
-    expect(() => parseSsh([text])).toThrow(why);
-    expect(() => parseSsh(["x", "x"])).toThrow("twice");
+    expect(() => parseSsh([text], ".")).toThrow(why);
+    expect(() => parseSsh(["x", "x"], ".")).toThrow("twice");
   });
 });
 

@@ -237,6 +237,42 @@ describe("a source policy as the daemon takes it", () => {
     expect(refused({ action: "deny", selector: { identifier: "*" }, updates: {} })).toEqual(unknown);
     expect(refused({ action: "convert", selector: { identifier: "*" }, updates: {} })).toEqual(wrong);
   });
+
+  // What BuildKit's ValidateSourcePolicy sends to a daemon is refused here.
+  it("is refused at the call when it makes no sense", () => {
+    const selector = { identifier: "*" };
+    const deny = (more: object) => ({ rules: [{ action: "deny", selector: { ...selector, ...more } }] });
+    const convert = (more: object) => ({ rules: [{ action: "convert", selector, ...more }] });
+    for (const [title, policy, words] of [
+      ["null", null, "sourcePolicy: options must be an object"],
+      ["a number", 5, "sourcePolicy: options must be an object"],
+      ["null rules", { rules: null }, "rules must be an array"],
+      ["a null rule", { rules: [null] }, "sourcePolicy.rules[0]: options must be an object"],
+      ["no action", { rules: [{ selector }] }, "action must be one of"],
+      ["action 9000", { rules: [{ action: 9000, selector }] }, "action must be one of"],
+      ["no selector", { rules: [{ action: "convert" }] }, "sourcePolicy.rules[0].selector: is missing"],
+      [
+        "a null selector",
+        { rules: [{ action: "deny", selector: null }] },
+        "selector: options must be an object",
+      ],
+      ["a number for a match", deny({ match: 2 }), "match must be one of"],
+      ["constraints that are no list", deny({ constraints: {} }), "constraints must be an array"],
+      ["a null constraint", deny({ constraints: [null] }), "constraints[0]: options must be an object"],
+      ["a constraint of nothing", deny({ constraints: [{ value: "v" }] }), "key must be a string"],
+      ["no updates", convert({}), "sourcePolicy.rules[0].updates: is missing"],
+      ["null updates", convert({ updates: null }), "updates: options must be an object"],
+      ["null attrs", convert({ updates: { attrs: null } }), "attrs must be"],
+      ["attrs of numbers", convert({ updates: { attrs: { a: 5 } } }), "attrs.a must be a string"],
+    ] as const) {
+      const error = thrown(() => sourcePolicyToPb(policy as never)) as Error;
+      expect(error, title).toEqual(wrong);
+      expect(error.message, title).toContain(words);
+    }
+    for (const policy of [{ version: 1, rules: [] }, deny({ constraints: [{ key: "k", valu: "v" }] })]) {
+      expect(thrown(() => sourcePolicyToPb(policy as never))).toEqual(unknown);
+    }
+  });
 });
 
 describe("options that came with a certain BuildKit", () => {
@@ -248,6 +284,7 @@ describe("options that came with a certain BuildKit", () => {
     ["mode", { outputs: [localDir("d", { mode: "delete" })] }, "0.31"],
     ["compatibilityVersion", { compatibilityVersion: 20 }, "0.30"],
     ["provenance", { attestations: { provenance: { version: "v1" } } }, "0.23"],
+    ["entitlement device", { entitlements: ["device=vendor.example/gpu=0"] }, "0.20"],
     ["urlV2", { cacheImports: [{ type: "gha", urlV2: "u" }] }, "0.20"],
   ];
   for (const [name, use, version] of cases) {

@@ -1,4 +1,5 @@
-// Compiles src to dist.
+// Compiles src to dist: the compiler's declarations, and its modules joined into a file an entry point and what they
+// share. A program starts in half the time when it opens thirty files instead of four hundred.
 //
 // The compiler writes into a folder of its own, which takes dist's place only when everything compiled: dist
 // never holds files of sources that are gone, and a failed build leaves the former one in use.
@@ -6,10 +7,20 @@
 // Exits with the compiler's exit code.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -18,19 +29,36 @@ const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/pack
 mkdirSync(join(root, ".kiln"), { recursive: true });
 const scratch = mkdtempSync(join(root, ".kiln/build-"));
 try {
+  const modules = join(scratch, "modules");
   const fresh = join(scratch, "fresh");
-  const compiled = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", fresh], {
+  const compiled = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", modules], {
     cwd: root,
     stdio: "inherit",
   });
   if (compiled.error !== undefined) throw compiled.error;
   process.exitCode = compiled.status ?? 1;
   if (process.exitCode === 0) {
+    await joinModules(modules, fresh);
     const main = join(fresh, "cli/main.js");
-    if (existsSync(main)) chmodSync(main, 0o755);
+    chmodSync(main, 0o755);
     if (existsSync(dist)) renameSync(dist, join(scratch, "former"));
     renameSync(fresh, dist);
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
+}
+
+/** Joins the compiled modules; the declarations stay as they are. Dependencies stay outside. */
+async function joinModules(from, to) {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const names = ["index", ...["llb", "solver", "oci", "testing", "provision"].map((room) => `${room}/index`)];
+  const bundle = await rolldown({
+    input: Object.fromEntries([...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)])),
+    external: [/^node:/, ...Object.keys(dependencies).map((name) => new RegExp(`^${name}(/|$)`))],
+    platform: "node",
+  });
+  // Shared files lie one folder down, as deep as the sources they come from: paths relative to a module stay right.
+  await bundle.write({ dir: to, format: "esm", chunkFileNames: "shared/[name]-[hash].js" });
+  await bundle.close();
+  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith(".js") && !path.endsWith(".js.map") });
 }

@@ -124,7 +124,7 @@ async function measureRow(row, { engine, peer, kiln, work }) {
       rmSync(work, { recursive: true, force: true });
       mkdirSync(work, { recursive: true });
       const dir = row.prepare();
-      await engine.forgetAll();
+      await engine.renew();
       if (row.warmUp === true) await build(row[tool](dir, undefined));
       const out = join(work, "out");
       mkdirSync(out);
@@ -150,7 +150,7 @@ async function measureRow(row, { engine, peer, kiln, work }) {
 
 /** In a process of its own: what is measured is one build in a program that does nothing else. */
 async function measureLag(engine) {
-  await engine.forgetAll();
+  await engine.renew();
   const { dir, says } = context("100k", engine.prefix);
   const child = spawn(process.execPath, [join(import.meta.dirname, "lag.mjs"), engine.address, dir], {
     stdio: ["ignore", "pipe", "inherit"],

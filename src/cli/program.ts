@@ -1,17 +1,24 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { addAttachCommand } from "./commands/attach.js";
-import { addBuildCommand } from "./commands/build.js";
-import { addDiskUsageCommand } from "./commands/disk-usage.js";
-import { addEngineCommand } from "./commands/engine.js";
-import { addHistoryCommand } from "./commands/history.js";
-import { addLlbCommand } from "./commands/llb.js";
-import { addPruneCommand } from "./commands/prune.js";
-import { addQuickstartCommand } from "./commands/quickstart.js";
-import { addRunCommand } from "./commands/run.js";
-import { addWorkersCommand } from "./commands/workers.js";
 import { exitCodeFor, exitCodes } from "./exit-codes.js";
 import { errorToJson, renderError } from "./render-error.js";
+
+/** Adds a command to the program. */
+type AddCommand = (program: Command) => void;
+
+/** The commands, each loaded when it is wanted: what one needs makes up most of the time that another takes to start. */
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  build: async () => (await import("./commands/build.js")).addBuildCommand,
+  run: async () => (await import("./commands/run.js")).addRunCommand,
+  attach: async () => (await import("./commands/attach.js")).addAttachCommand,
+  history: async () => (await import("./commands/history.js")).addHistoryCommand,
+  du: async () => (await import("./commands/disk-usage.js")).addDiskUsageCommand,
+  prune: async () => (await import("./commands/prune.js")).addPruneCommand,
+  workers: async () => (await import("./commands/workers.js")).addWorkersCommand,
+  engine: async () => (await import("./commands/engine.js")).addEngineCommand,
+  llb: async () => (await import("./commands/llb.js")).addLlbCommand,
+  quickstart: async () => (await import("./commands/quickstart.js")).addQuickstartCommand,
+};
 
 /**
  * Runs the command line and returns the exit code.
@@ -19,7 +26,7 @@ import { errorToJson, renderError } from "./render-error.js";
  * Results go to standard output, progress and errors to standard error.
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  const program = createProgram();
+  const program = await createProgram(argv[2]);
   try {
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? exitCodes.ok);
@@ -31,7 +38,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(): Command {
+async function createProgram(wanted = ""): Promise<Command> {
   const program = new Command("kiln")
     .description("Builds container images from TypeScript recipes on a stock BuildKit.")
     .version(packageVersion(), "-V, --version")
@@ -46,16 +53,8 @@ Exit codes: 0 done, 1 the build failed, 2 wrong use, 3 no BuildKit, 130 Ctrl-C.
   kiln build image.ts -o oci:./out          build a recipe's default export
   kiln run ./out -- python -m app           run a command in the result`,
     );
-  addBuildCommand(program);
-  addRunCommand(program);
-  addAttachCommand(program);
-  addHistoryCommand(program);
-  addDiskUsageCommand(program);
-  addPruneCommand(program);
-  addWorkersCommand(program);
-  addEngineCommand(program);
-  addLlbCommand(program);
-  addQuickstartCommand(program);
+  const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
+  for (const add of await Promise.all(names.map((name) => commands[name]?.()))) add?.(program);
   return program;
 }
 

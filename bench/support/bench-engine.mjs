@@ -1,7 +1,7 @@
-// The engine that benchmarks measure on: one of their own, as new as wanted.
+// The engines that benchmarks measure on: a new one for every run, with nothing in its cache.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import {
   busyboxLayout,
@@ -13,36 +13,51 @@ import {
 } from "../../dist/provision/index.js";
 
 const prefix = join(import.meta.dirname, "..", "..", ".kiln");
-const own = join(prefix, "bench");
+const engines = join(prefix, "bench", "engines");
 
-/** Starts it, with a registry that stands in for Docker Hub; `stop` ends what this call started. */
-export async function benchEngine() {
-  mkdirSync(own, { recursive: true });
+/**
+ * Prepares engines, with a registry that stands in for Docker Hub. `fresh` stops the engine before and gives a new one;
+ * `stop` ends and removes all that this call started.
+ *
+ * What an engine held stays on disk until `stop`, unless it was told to be `small`: ext4 looks at every inode that was
+ * deleted in the last minutes each time it makes a file, so that a build is five times slower after a hundred thousand
+ * files were removed. Emptying one engine's cache before every run would measure that.
+ */
+export async function benchEngines() {
+  mkdirSync(engines, { recursive: true });
   mkdirSync(join(prefix, "packages"), { recursive: true });
-  // Both prefixes unpack the same packages.
-  if (!existsSync(join(own, "packages"))) symlinkSync(join(prefix, "packages"), join(own, "packages"));
   const registry = await registryUp({ prefix });
   await pushLayout(await busyboxLayout({ prefix }), registry.host, "library/busybox:1.36");
-  const down = () => engineDown({ prefix: own, kind: "modern", purge: true });
-  const up = () => engineUp({ prefix: own, kind: "modern", mirror: registry.host });
-  const { address, socket, dockerVersion, goVersion } = await up();
+  let count = readdirSync(engines).length;
+  let running;
+  const end = async () => {
+    if (running === undefined) return;
+    await engineDown({ prefix: running.home, kind: "modern", purge: running.small });
+    running = undefined;
+  };
   return {
-    address,
-    socket,
     prefix,
-    description: `Docker ${dockerVersion} (${goVersion})`,
-    registry: registry.host,
-    /**
-     * Puts a new engine in its place, with nothing in its cache. An emptied cache would not do: an engine goes on
-     * removing what it forgot for a while, and gets slower with what its process has done.
-     */
-    async renew() {
-      await down();
-      await up();
+    /** An engine that has built nothing. `small` = what it will hold is few files. */
+    async fresh({ small }) {
+      await end();
+      count += 1;
+      const home = join(engines, String(count));
+      mkdirSync(home);
+      // All prefixes share the unpacked packages.
+      symlinkSync(join(prefix, "packages"), join(home, "packages"));
+      const up = () => engineUp({ prefix: home, kind: "modern", mirror: registry.host });
+      const { address, socket, dockerVersion, goVersion } = await up();
+      running = { home, small };
       spawnSync("sync");
+      return { address, socket, description: `Docker ${dockerVersion} (${goVersion})` };
     },
     async stop() {
-      await down();
+      await end();
+      for (const name of readdirSync(engines)) {
+        const home = join(engines, name);
+        if (existsSync(home)) await engineDown({ prefix: home, kind: "modern", purge: true });
+        rmSync(home, { recursive: true, force: true });
+      }
       if (!registry.reused) await registryDown({ prefix });
     },
   };

@@ -5,23 +5,22 @@ import { join } from "node:path";
 import { ensurePackages, PACKAGE_SETS } from "../../dist/provision/index.js";
 import { measuredRun } from "./measured-run.mjs";
 
-/** `docker buildx` on an engine's socket, with a configuration of its own. */
-export async function buildx({ prefix, socket }) {
+/** `docker buildx build`, with a configuration of its own. */
+export async function buildx({ prefix }) {
   const { root, versions } = await ensurePackages(PACKAGE_SETS.peerTools, { prefix });
   const config = join(prefix, "bench", "docker-config");
   mkdirSync(config, { recursive: true });
   const plugins = [join(root, "usr/libexec/docker/cli-plugins")];
   writeFileSync(join(config, "config.json"), JSON.stringify({ cliPluginsExtraDirs: plugins }));
-  const env = {
-    PATH: process.env.PATH,
-    HOME: config,
-    DOCKER_CONFIG: config,
-    DOCKER_HOST: `unix://${socket}`,
-    DOCKER_CLI_HINTS: "false",
-  };
   return {
     version: versions["docker-buildx"],
-    build: (args) =>
-      measuredRun(join(root, "usr/bin/docker"), ["buildx", "build", "--progress=plain", ...args], { env }),
+    build({ socket }, args) {
+      const env = {
+        ...{ PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config, DOCKER_CLI_HINTS: "false" },
+        DOCKER_HOST: `unix://${socket}`,
+      };
+      const whole = ["buildx", "build", "--progress=plain", ...args];
+      return measuredRun(join(root, "usr/bin/docker"), whole, { env });
+    },
   };
 }

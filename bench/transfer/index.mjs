@@ -1,10 +1,10 @@
 // What goes over the session: first uploads of local trees and exports to this machine, beside docker buildx.
-// Every command is timed whole, on an engine whose cache was just emptied; medians of five, peer and Kiln in turn.
+// Every command is timed whole, on a new engine; medians of five, peer and Kiln in turn.
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { benchEngine } from "../support/bench-engine.mjs";
+import { benchEngines } from "../support/bench-engine.mjs";
 import { context } from "../support/contexts.mjs";
 import { kilnCli } from "../support/kiln-cli.mjs";
 import { buildx } from "../support/peer.mjs";
@@ -16,17 +16,19 @@ const memoryLimitMb = 200;
 const lagLimitMs = 50;
 
 export async function run() {
-  const engine = await benchEngine();
-  const peer = await buildx(engine);
-  const kiln = kilnCli(engine);
-  const work = join(engine.prefix, "bench", "work");
+  const engines = await benchEngines();
+  const peer = await buildx(engines);
+  const work = join(engines.prefix, "bench", "work");
   const rows = [];
+  let description = "";
   try {
-    for (const row of [...uploads(engine, work), ...exports(work)]) {
+    for (const row of [...uploads(engines, work), ...exports(work)]) {
       if (only !== undefined && !only.includes(row.id)) continue;
-      rows.push(await measureRow(row, { engine, peer, kiln, work }));
+      const measured = await measureRow(row, { engines, tools: { peer, kiln: kilnCli }, work });
+      description = measured.description;
+      rows.push(measured.row);
     }
-    const lag = only === undefined || only.includes("lag") ? await measureLag(engine) : undefined;
+    const lag = only === undefined || only.includes("lag") ? await measureLag(engines) : undefined;
     const bounds = rows.flatMap((row) => [
       { name: `${row.case}: wall time against buildx`, value: row["of buildx"], limit: 1, unit: "times" },
       { name: `${row.case}: peak memory`, value: row["kiln MB"], limit: memoryLimitMb, unit: "MB" },
@@ -40,7 +42,7 @@ export async function run() {
       });
     }
     const notes = [
-      `${engine.description}, docker-buildx ${peer.version}; whole commands, cold cache, medians of ${runs}, in turn`,
+      `${description}, docker-buildx ${peer.version}; whole commands, new engines, medians of ${runs}, in turn`,
       ...(lag === undefined
         ? []
         : [`event loop's lag: largest ${lag.max.toFixed(1)} ms, mean ${lag.mean.toFixed(2)} ms`]),
@@ -48,7 +50,7 @@ export async function run() {
     return { rows, bounds, notes };
   } finally {
     rmSync(work, { recursive: true, force: true });
-    await engine.stop();
+    await engines.stop();
   }
 }
 
@@ -56,6 +58,7 @@ export async function run() {
 function uploads({ prefix }, work) {
   return ["10k", "100k", "1g"].map((id) => ({
     id: `upload-${id}`,
+    small: id === "1g",
     name: () => `upload ${context(id, prefix).says}`,
     prepare() {
       const { dir } = context(id, prefix);
@@ -87,6 +90,7 @@ function exports(work) {
   };
   const row = (id, name, peerOutput, kilnOutput) => ({
     id,
+    small: true,
     name: () => name,
     prepare,
     warmUp: true,
@@ -117,26 +121,28 @@ function recipe(chain) {
   return `import { Image } from ${entry};\nexport default ${chain};\n`;
 }
 
-async function measureRow(row, { engine, peer, kiln, work }) {
+async function measureRow(row, { engines, tools, work }) {
   const samples = { peer: [], kiln: [] };
+  let description = "";
   for (let index = 0; index < runs; index += 1) {
-    for (const [tool, { build }] of Object.entries({ peer, kiln })) {
+    for (const [tool, { build }] of Object.entries(tools)) {
       rmSync(work, { recursive: true, force: true });
       mkdirSync(work, { recursive: true });
       const dir = row.prepare();
-      await engine.renew();
-      if (row.warmUp === true) await build(row[tool](dir, undefined));
+      const engine = await engines.fresh(row);
+      description = engine.description;
+      if (row.warmUp === true) await build(engine, row[tool](dir, undefined));
       const out = join(work, "out");
       mkdirSync(out);
       spawnSync("sync");
-      const { seconds, peakMb } = await build(row[tool](dir, out));
+      const { seconds, peakMb } = await build(engine, row[tool](dir, out));
       samples[tool].push({ seconds, peakMb });
       console.log(`${row.name()}: ${tool} ${seconds.toFixed(2)} s, ${peakMb.toFixed(0)} MB`);
     }
   }
   const seconds = (tool) => samples[tool].map((sample) => sample.seconds);
   const spread = (tool) => `${rounded(Math.min(...seconds(tool)))}–${rounded(Math.max(...seconds(tool)))}`;
-  return {
+  const figures = {
     case: row.name(),
     "buildx s": rounded(median(seconds("peer"))),
     "buildx range": spread("peer"),
@@ -146,13 +152,14 @@ async function measureRow(row, { engine, peer, kiln, work }) {
     "buildx MB": rounded(Math.max(...samples.peer.map(({ peakMb }) => peakMb)), 0),
     "kiln MB": rounded(Math.max(...samples.kiln.map(({ peakMb }) => peakMb)), 0),
   };
+  return { row: figures, description };
 }
 
 /** In a process of its own: what is measured is one build in a program that does nothing else. */
-async function measureLag(engine) {
-  await engine.renew();
-  const { dir, says } = context("100k", engine.prefix);
-  const child = spawn(process.execPath, [join(import.meta.dirname, "lag.mjs"), engine.address, dir], {
+async function measureLag(engines) {
+  const { address } = await engines.fresh({ small: false });
+  const { dir, says } = context("100k", engines.prefix);
+  const child = spawn(process.execPath, [join(import.meta.dirname, "lag.mjs"), address, dir], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let text = "";

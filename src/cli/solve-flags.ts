@@ -17,11 +17,15 @@ export interface SolveFlags extends AttestFlags {
   readonly ssh: readonly string[];
   readonly allow: readonly string[];
   readonly sourcePolicyFile?: string | undefined;
+  readonly lock?: string | undefined;
+  readonly pull?: string | undefined;
 }
 
 /** Adds the flags of {@link SolveFlags} to a command. */
 export function addSolveFlags(command: Command): Command {
   return command
+    .option("--lock <file>", "pin tags, branches and addresses by this lock file, made if it is missing")
+    .option("--pull <mode>", "with --lock: locked, missing (default) or always")
     .option("--cache-to <spec>", "where to write the build's cache; repeatable", collect, [])
     .option("--cache-from <spec>", "where to take results from; repeatable", collect, [])
     .option("--provenance <spec>", "true, or mode=min|max,version=…: attest how the image was made")
@@ -59,11 +63,22 @@ export async function parseSolveFlags(
     secrets: parseSecrets(flags.secret, place.env),
     ssh: parseSsh(flags.ssh, place.cwd),
     entitlements: flags.allow,
+    sourceLock: flags.lock,
+    pull: checkPull(flags),
     sourcePolicy:
       flags.sourcePolicyFile === undefined
         ? undefined
         : parseSourcePolicy(await readPolicy(resolve(place.cwd, flags.sourcePolicyFile))),
   };
+}
+
+function checkPull({ pull, lock }: SolveFlags): BuildOptions["pull"] {
+  if (pull === undefined) return undefined;
+  if (lock === undefined) {
+    throw wrongFlag("--pull", "it needs a lock file", "Name one: --lock kiln.lock.");
+  }
+  if (pull === "locked" || pull === "missing" || pull === "always") return pull;
+  throw wrongFlag("--pull", `there is no mode "${pull}"`, "Modes: locked, missing, always.");
 }
 
 async function readPolicy(file: string): Promise<string> {

@@ -4,7 +4,7 @@ import type { SolveSettings } from "../solver/solve-settings.js";
 
 /** The settings with every path of this machine in them made absolute from `cwd`. */
 export function resolvePaths(settings: SolveSettings, cwd: string): SolveSettings {
-  const { outputs, chooseOutputs, cacheExports, cacheImports, secrets, ssh } = settings;
+  const { outputs, chooseOutputs, cacheExports, cacheImports, secrets, ssh, sourceLock } = settings;
   const at = (output: Output): Output => outputAt(output, cwd);
   return {
     ...settings,
@@ -16,6 +16,7 @@ export function resolvePaths(settings: SolveSettings, cwd: string): SolveSetting
     secrets: mapValues(secrets, (source) =>
       typeof source === "object" && "file" in source ? { file: resolve(cwd, source.file) } : source,
     ),
+    sourceLock: typeof sourceLock === "string" ? resolve(cwd, sourceLock) : sourceLock,
     ssh: mapValues(ssh, (source) => {
       if ("socket" in source) return { socket: resolve(cwd, source.socket) };
       if ("keys" in source) return { keys: source.keys.map((key) => resolve(cwd, key)) };

@@ -14,7 +14,8 @@ import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { gatherInputs } from "./gather-inputs.js";
-import { resolveBases } from "./resolve-bases.js";
+import { lockPlan, openLock } from "./lock-plan.js";
+import { lockOfBases, resolveBases } from "./resolve-bases.js";
 import { resolvePaths } from "./resolve-paths.js";
 import { type StepTracker, trackSteps } from "./step-tracker.js";
 
@@ -65,6 +66,7 @@ export async function runBuild(
         settings,
         async solved(session) {
           if (needs.bases.length > 0) emit(phase("resolve", "resolving the base"));
+          const locked = await openLock(settings);
           const bases = await resolveBases(needs, {
             connection: client.connection,
             session,
@@ -72,8 +74,10 @@ export async function runBuild(
             inputs,
             policy: settings,
             signal,
+            lock: locked?.lock,
+            pull: settings.pull,
           });
-          plan = compile(image, {
+          const compiled = compile(image, {
             platform,
             bases,
             trees: inputs.treeFacts,
@@ -81,6 +85,8 @@ export async function runBuild(
             sourceDateEpoch,
             localUniqueId: randomId(),
           });
+          const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
+          plan = await lockPlan(compiled, { client, settings, platform, lock });
           tracker = trackSteps(plan);
           emit({
             type: "planned",

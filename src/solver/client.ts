@@ -42,6 +42,8 @@ import type { SolveError } from "./solve-error.js";
 import { solveEventHubOptions } from "./solve-event-retention.js";
 import type { BuildFunction, Solved, SolveRequest } from "./solve-request.js";
 import { checkSolveSettings, type SolveSettings } from "./solve-settings.js";
+import { type LockSourcesOptions, lockedDefinition, lockSources } from "./source-lock/lock-sources.js";
+import type { SourceLock } from "./source-lock/source-lock.js";
 
 /** Options of {@link Client.connect}. */
 export interface ClientOptions {
@@ -207,8 +209,8 @@ export class Client implements AsyncDisposable {
    * Runs a build as a program: `use` solves, reads and runs what it wants on the daemon, and returns what is to be
    * exported. What BuildKit calls a gateway client, and what frontends are written as.
    *
-   * Throws as {@link Client.solve}. `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The gateway and its refs are of no
-   * use after `use` has settled.
+   * Throws as {@link Client.solve}. `result` rejects as that of {@link Client.solve} does, or with what `use` throws. The
+   * gateway and its refs are of no use after `use` has settled.
    */
   build(use: BuildFunction, options: ClientSolveOptions = {}): Solve {
     if (typeof use !== "function") {
@@ -217,8 +219,26 @@ export class Client implements AsyncDisposable {
     return this.#start({ build: use }, options);
   }
 
+  /**
+   * Locks the sources of definitions: what `sourceLock` does before a solve, without the solve. See `lockSources`, which
+   * it is.
+   */
+  lockSources(
+    definitions: Definition | readonly Definition[],
+    options: LockSourcesOptions = {},
+  ): Promise<SourceLock> {
+    return lockSources(this, definitions, options);
+  }
+
   #start(solved: Omit<Solved, "config">, options: ClientSolveOptions): Solve {
     checkSolveSettings("solve()", options, { more: ["config"] });
+    if (options.sourceLock !== undefined && (solved.build ?? solved.frontend) !== undefined) {
+      throw wrongArgument(
+        "solve()",
+        "sourceLock is for definitions: the sources of a build function or a frontend are not known before it runs",
+        "Pass sourcePolicy: sourceLockPolicy(lock).",
+      );
+    }
     const ref = randomId();
     const hub = new EventHub<SolveEvent>(solveEventHubOptions);
     const result = this.#run(ref, solved, options, hub).finally(() => hub.end());
@@ -234,10 +254,20 @@ export class Client implements AsyncDisposable {
   ): Promise<ClientSolveResult> {
     const { config, ...settings } = options;
     const facts = await this.facts({ signal: settings.signal });
-    const request: SolveRequest = { ref, facts, settings, solved: { ...solved, config } };
+    const definition = await this.#locked(solved.definition, settings);
+    const request: SolveRequest = { ref, facts, settings, solved: { ...solved, definition, config } };
     const { answer, outputs } = await runSessionSolve(this, request, (event) => hub.push(event));
     const { exporterResponse, ignoredFailures } = answer;
     return { ref, outputs, exporterResponse, ignoredFailures };
+  }
+
+  async #locked(
+    definition: Definition | undefined,
+    { sourceLock: lock, pull, secrets, ssh, sourcePolicy, signal }: SolveSettings,
+  ): Promise<Definition | undefined> {
+    if (definition === undefined || lock === undefined) return definition;
+    const options = { lock, pull, secrets, ssh, sourcePolicy, signal };
+    return (await lockedDefinition(this, definition, options)).definition;
   }
 
   /**

@@ -46,6 +46,7 @@ function neededVersions(
     needs.push(["provenance of version v1", "0.23"]);
   }
   if (settings.compatibilityVersion !== undefined) needs.push(["compatibilityVersion", "0.30"]);
+  if (settings.proxyNetwork === true) needs.push(["proxyNetwork", "0.31"]);
   if (settings.chooseOutputs !== undefined) needs.push(["chooseOutputs", "0.21"]);
   if (settings.verifySource !== undefined) needs.push(["verifySource", "0.26"]);
   for (const entitlement of settings.entitlements ?? []) {

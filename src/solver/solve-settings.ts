@@ -1,5 +1,6 @@
 import { checkOptions } from "../internal/check-options.js";
 import {
+  checkChoice,
   checkFlag,
   checkInteger,
   checkName,
@@ -15,6 +16,8 @@ import type { UploadSource } from "../session/upload.js";
 import { type CacheOptions, checkCaches } from "./caches/cache-options.js";
 import type { OutputChooser } from "./output-chooser.js";
 import type { Output } from "./outputs.js";
+import { checkLock } from "./source-lock/lock-text.js";
+import { type PullMode, pullModes, type SourceLock } from "./source-lock/source-lock.js";
 import { type AttestationOptions, attestationAttrs } from "./supply-chain/attestation-options.js";
 import { type SourcePolicy, sourcePolicyToPb } from "./supply-chain/source-policy.js";
 
@@ -45,6 +48,13 @@ export interface SolveSettings extends CacheOptions {
   readonly attestations?: AttestationOptions | undefined;
   /** Rules about what the build may be made of. */
   readonly sourcePolicy?: SourcePolicy | undefined;
+  /**
+   * What moving sources (tags, branches, addresses) are pinned to: a lock file, made if it is missing and completed as
+   * `pull` says, or a lock. For definitions and chains; see `lockedDefinition`.
+   */
+  readonly sourceLock?: string | SourceLock | undefined;
+  /** When sources are resolved anew. Only with `sourceLock`; default `missing`. */
+  readonly pull?: PullMode | undefined;
   /** Decides about each source as it comes up; see {@link SourceVerifier}. Needs BuildKit 0.26. */
   readonly verifySource?: SourceVerifier | undefined;
   /** Chooses more outputs once the result is known, from its metadata. Needs BuildKit 0.21. */
@@ -53,6 +63,8 @@ export interface SolveSettings extends CacheOptions {
   readonly compatibilityVersion?: 10 | 20 | 30 | undefined;
   /** Tells apart the daemon's copies of local trees of one name; default: this machine. */
   readonly sharedKey?: string | undefined;
+  /** Sends the traffic of commands through a recording proxy of the daemon's. Default false. Needs BuildKit 0.31. */
+  readonly proxyNetwork?: boolean | undefined;
   /** Keep the solve out of the daemon's build history. Default false. */
   readonly internal?: boolean | undefined;
   /** Cancels the solve on the daemon. */
@@ -92,6 +104,17 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   sourcePolicy(_call, { sourcePolicy }) {
     if (sourcePolicy !== undefined) sourcePolicyToPb(sourcePolicy);
   },
+  sourceLock(call, { sourceLock }) {
+    if (typeof sourceLock === "string") checkName(call, "sourceLock", sourceLock);
+    else if (sourceLock !== undefined) checkLock(sourceLock);
+  },
+  pull(call, { pull, sourceLock }) {
+    if (pull === undefined) return;
+    checkChoice(call, "pull", pull, pullModes);
+    if (sourceLock === undefined) {
+      throw wrongArgument(call, "pull is of no use without sourceLock", "Name a lock file in sourceLock.");
+    }
+  },
   compatibilityVersion(call, { compatibilityVersion }) {
     if (compatibilityVersion === undefined || [10, 20, 30].includes(compatibilityVersion)) return;
     throw wrongArgument(
@@ -105,6 +128,7 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   sharedKey(call, { sharedKey }) {
     if (sharedKey !== undefined) checkText(call, "sharedKey", sharedKey);
   },
+  proxyNetwork: (call, { proxyNetwork }) => void checkFlag(call, "proxyNetwork", proxyNetwork),
   internal: (call, { internal }) => void checkFlag(call, "internal", internal),
   signal(call, { signal }) {
     if (signal === undefined || signal instanceof AbortSignal) return;

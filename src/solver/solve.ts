@@ -162,6 +162,7 @@ function requestBody({ request, solved, session, outputs, caches }: PreparedSolv
     EnableSessionExporter: settings.chooseOutputs !== undefined,
     SourcePolicySession: settings.verifySource === undefined ? "" : session.id,
     CompatibilityVersion: BigInt(settings.compatibilityVersion ?? 0),
+    ProxyNetwork: settings.proxyNetwork === true,
     Entitlements: [...(settings.entitlements ?? [])],
     Internal: settings.internal === true,
   };

@@ -63,6 +63,7 @@ describeEachEngine("what engines are too old for", ({ name, address }) => {
 
   const options: readonly (readonly [string, string, () => ClientSolveOptions])[] = [
     ["compatibilityVersion", "0.30", () => ({ compatibilityVersion: 20 })],
+    ["proxyNetwork", "0.31", () => ({ proxyNetwork: true })],
     ["verifySource", "0.26", () => ({ verifySource: () => ({ action: "allow" }) })],
     ["chooseOutputs", "0.21", () => ({ chooseOutputs: () => [] })],
     [

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { lockOfBases, resolveBases } from "../../src/engine/resolve-bases.js";
+import { Engine, Image } from "../../src/index.js";
 import {
   copy,
   type Definition,
@@ -112,6 +113,41 @@ describeEachEngine("the source lock", ({ name, address }) => {
       await front.close();
       expect(await builtLocked(definition, "locked")).toBe("two");
     } finally {
+      await front.close();
+    }
+  });
+
+  it("is an option of a solve and of a chain's build, which share a file", async () => {
+    const front = await registryFront(registry());
+    const engine = await Engine.connect({ host: address });
+    try {
+      const repository = `lock/option-${name}-${fresh()}:1`;
+      const ref = `${front.host}/${repository}`;
+      const definition = fileOf(image(ref), "/file");
+      const chain = async (pull?: PullMode): Promise<string> => {
+        const out = mkdtempSync(join(dir, "out-"));
+        const outputs = [localDir(out)];
+        await engine.build(Image.fromRegistry(ref), { outputs, sourceLock: lockFile, pull }).result;
+        return readFileSync(join(out, "file"), "utf8");
+      };
+      await expect(chain("locked")).rejects.toMatchObject({
+        code: "ERR_KILN_SOURCE_UNLOCKED",
+        location: { file: expect.stringContaining("source-lock.test.ts") },
+      });
+      await push(repository, "one");
+      expect(await chain()).toBe("one");
+      await push(repository, "two");
+      expect(await chain()).toBe("one");
+      expect(await built(definition, { sourceLock: lockFile, pull: "locked" })).toBe("one");
+      expect(await built(definition, { sourceLock: await readSourceLock(lockFile) })).toBe("one");
+      expect(await chain("always")).toBe("two");
+      expect(await built(definition, { sourceLock: lockFile })).toBe("two");
+      expect(() => client.build(() => Promise.resolve(undefined), { sourceLock: lockFile })).toThrow(
+        /sourceLock is for definitions/,
+      );
+      expect(() => client.solve(definition, { pull: "locked" })).toThrow(/sourceLock/);
+    } finally {
+      await engine.close();
       await front.close();
     }
   });

@@ -257,6 +257,16 @@ it("gathers the flags, and refuses a right that there is not", async () => {
       entitlements: allow,
       sourcePolicy: { rules: [] },
     });
+    expect(await parseSolveFlags({ ...none, lock: "kiln.lock", pull: "locked" }, place)).toMatchObject({
+      sourceLock: "kiln.lock",
+      pull: "locked",
+    });
+    await expect(parseSolveFlags({ ...none, pull: "locked" }, place)).rejects.toEqual(
+      invalid("needs a lock file"),
+    );
+    await expect(parseSolveFlags({ ...none, lock: "l", pull: "never" }, place)).rejects.toEqual(
+      invalid('no mode "never"'),
+    );
     await expect(parseSolveFlags({ ...none, allow: ["root"] }, place)).rejects.toEqual(
       invalid('no right "root"'),
     );

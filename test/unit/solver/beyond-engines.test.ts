@@ -220,11 +220,11 @@ describe("what no daemon refuses", () => {
     });
   });
 
-  it("proxied networks have a field that is off", async () => {
+  it("proxied networks have a field that is off unless they are asked for", async () => {
     const { client, fake } = await start();
     await client.solve(definition).result;
-    const [request] = fake.solves();
-    expect(request?.ProxyNetwork).toBe(false);
+    await client.solve(definition, { proxyNetwork: true }).result;
+    expect(fake.solves().map(({ ProxyNetwork }) => ProxyNetwork)).toEqual([false, true]);
     const on = create(SolveRequestSchema, { ProxyNetwork: true });
     expect(Buffer.from(toBinary(SolveRequestSchema, on)).equals(int(17, 1))).toBe(true);
   });

@@ -283,6 +283,7 @@ describe("options that came with a certain BuildKit", () => {
     ["rewriteTimestamp", { outputs: [ociLayout("d", { rewriteTimestamp: true })] }, "0.13"],
     ["mode", { outputs: [localDir("d", { mode: "delete" })] }, "0.31"],
     ["compatibilityVersion", { compatibilityVersion: 20 }, "0.30"],
+    ["proxyNetwork", { proxyNetwork: true }, "0.31"],
     ["provenance", { attestations: { provenance: { version: "v1" } } }, "0.23"],
     ["entitlement device", { entitlements: ["device=vendor.example/gpu=0"] }, "0.20"],
     ["urlV2", { cacheImports: [{ type: "gha", urlV2: "u" }] }, "0.20"],

@@ -1,0 +1,45 @@
+import type { Plan } from "../model/plan.js";
+import type { Platform } from "../oci/platform.js";
+import type { Client } from "../solver/client.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
+import { readIfThere, writeSourceLock } from "../solver/source-lock/lock-file.js";
+import { lockedDefinition } from "../solver/source-lock/lock-sources.js";
+import { emptySourceLock, type SourceLock } from "../solver/source-lock/source-lock.js";
+
+/**
+ * The lock that a build goes by, read from its file if it is one; `undefined` if it goes by none. Rejects with
+ * `ERR_KILN_LOCK_INVALID` or `ERR_KILN_FILE_UNREADABLE`.
+ */
+export async function openLock({
+  sourceLock,
+}: SolveSettings): Promise<{ readonly lock: SourceLock } | undefined> {
+  if (sourceLock === undefined) return undefined;
+  if (typeof sourceLock !== "string") return { lock: sourceLock };
+  return { lock: (await readIfThere(sourceLock)) ?? emptySourceLock };
+}
+
+/**
+ * A plan whose steps' own sources are pinned too, after its bases; writes the lock file if that has changed it.
+ *
+ * `lock` holds the bases as they were resolved; without one the plan stays as it is. Rejects as `lockedDefinition` does.
+ */
+export async function lockPlan(
+  plan: Plan,
+  options: {
+    readonly client: Client;
+    readonly settings: SolveSettings;
+    readonly platform: Platform;
+    readonly lock: SourceLock | undefined;
+  },
+): Promise<Plan> {
+  const { client, platform, lock } = options;
+  const { sourceLock, pull, secrets, ssh, sourcePolicy, signal } = options.settings;
+  if (lock === undefined) return plan;
+  const file = typeof sourceLock === "string" ? sourceLock : undefined;
+  if (file !== undefined) await writeSourceLock(file, lock);
+  if (plan.definition === undefined) return plan;
+  const { definition } = await lockedDefinition(client, plan.definition, {
+    ...{ lock: file ?? lock, pull, platform, secrets, ssh, sourcePolicy, signal },
+  });
+  return { ...plan, definition };
+}

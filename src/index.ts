@@ -1,5 +1,6 @@
 export type { Build, BuildOptions, BuildResult, CacheSummary } from "./engine/build.js";
 export { type ConnectOptions, Engine } from "./engine/engine.js";
+export type { SecretProvider } from "./engine/gather-secrets.js";
 export { NoDaemonError } from "./engine/no-daemon-error.js";
 export {
   type Compression,
@@ -42,6 +43,7 @@ export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
 export { Image, type Variadic } from "./image/image.js";
 export type { CacheMount, CopyTreeRequest, LowerContext, RunRequest } from "./image/lower-context.js";
 export { needsOf } from "./image/needs-of.js";
+export { Secret } from "./image/secret.js";
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
 export type { EnvOptions } from "./image/steps/env.js";
@@ -67,8 +69,18 @@ export type {
   WarningEvent,
 } from "./model/events.js";
 export type { BaseFact, Facts, LayoutBaseFact, RegistryBaseFact, TreeFact } from "./model/facts.js";
-export type { BaseNeed, FileNeed, LayoutBaseNeed, Needs, RegistryBaseNeed, TreeNeed } from "./model/needs.js";
+export type {
+  BaseNeed,
+  DeviceNeed,
+  FileNeed,
+  LayoutBaseNeed,
+  Needs,
+  RegistryBaseNeed,
+  SecretNeed,
+  TreeNeed,
+} from "./model/needs.js";
 export type { Plan, PlanCommand, PlanStep } from "./model/plan.js";
+export type { SecretOrigin, SecretVariable } from "./model/secret.js";
 export { formatPlatform, type Platform, parsePlatform } from "./oci/platform.js";
 export type { Candidate } from "./rpc/discover.js";
 export type { TlsOptions } from "./rpc/tls-options.js";

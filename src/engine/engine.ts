@@ -16,6 +16,7 @@ import { EventHub } from "../solver/event-hub.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
 import { checkSolveSettings } from "../solver/solve-settings.js";
 import { type Build, type BuildOptions, chainSettings } from "./build.js";
+import type { SecretProvider } from "./gather-secrets.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
 import type { Run, RunOptions } from "./run.js";
@@ -30,6 +31,8 @@ export interface ConnectOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Credentials for registries; default: Docker's config and its helpers. */
   readonly credentials?: CredentialsProvider | undefined;
+  /** Who knows the secrets that chains name (`Secret.fromName`), asked in this order. Default nobody. */
+  readonly secretProviders?: readonly SecretProvider[] | undefined;
   /**
    * For which registries this process fetches the tokens, in place of the daemon: `authenticated` (default) = those that
    * it has credentials for, whose password the daemon then never sees; `always` = anonymous tokens too; `never`.
@@ -70,7 +73,7 @@ export class Engine implements AsyncDisposable {
    * listing every place, or `ERR_KILN_INVALID_ADDRESS` for a named address that is none.
    */
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
-    const keys = ["host", "tls", "env", "credentials", "clientTokens", "registryTls"];
+    const keys = ["host", "tls", "env", "credentials", "clientTokens", "registryTls", "secretProviders"];
     checkOptions("Engine.connect", options, keys);
     if (options.clientTokens !== undefined) {
       checkChoice("Engine.connect", "clientTokens", options.clientTokens, [
@@ -126,7 +129,13 @@ export class Engine implements AsyncDisposable {
       const { runBuild } = await import("./run-build.js");
       // Local problems come first, before gRPC is even loaded and a connection made.
       const client = await this.client();
-      return runBuild(image, options, { client, env: this.#env, ref, emit: (event) => hub.push(event) });
+      return runBuild(image, options, {
+        client,
+        env: this.#env,
+        secretProviders: this.#options.secretProviders ?? [],
+        ref,
+        emit: (event) => hub.push(event),
+      });
     })().finally(() => hub.end());
     result.catch(() => {});
     return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };

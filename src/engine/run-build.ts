@@ -13,7 +13,9 @@ import { runSessionSolve } from "../solver/run-session-solve.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
+import { withDevices } from "./device-rights.js";
 import { gatherInputs } from "./gather-inputs.js";
+import { gatherSecrets, type SecretProvider } from "./gather-secrets.js";
 import { lockPlan, openLock } from "./lock-plan.js";
 import { lockOfBases, resolveBases } from "./resolve-bases.js";
 import { resolvePaths } from "./resolve-paths.js";
@@ -23,6 +25,7 @@ import { type StepTracker, trackSteps } from "./step-tracker.js";
 export interface RunBuildContext {
   readonly client: Client;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly secretProviders: readonly SecretProvider[];
   readonly ref: string;
   readonly emit: (event: BuildEvent) => void;
 }
@@ -46,10 +49,15 @@ export async function runBuild(
   const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
   const needs = needsOf(image);
   const inputs = await gatherInputs(needs, cwd);
+  const providers = context.secretProviders;
+  const secrets = await gatherSecrets(needs.secrets, { cwd, env, providers, signal });
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
+  const paths = resolvePaths(told, cwd);
   const settings: SolveSettings = {
-    ...resolvePaths(told, cwd),
+    ...paths,
+    secrets: { ...paths.secrets, ...secrets.sources },
+    entitlements: withDevices(paths.entitlements, needs.devices, facts),
     sourceDateEpoch,
     trees: inputs.trees,
     layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
@@ -82,6 +90,7 @@ export async function runBuild(
             bases,
             trees: inputs.treeFacts,
             files: inputs.files,
+            secrets: secrets.facts,
             sourceDateEpoch,
             localUniqueId: randomId(),
           });

@@ -1,7 +1,8 @@
 import type { CallSite } from "../errors.js";
-import type { BaseNeed, FileNeed, TreeNeed } from "../model/needs.js";
+import type { BaseNeed, DeviceNeed, FileNeed, TreeNeed } from "../model/needs.js";
 import type { ChainState } from "./chain-state.js";
 import type { LowerContext } from "./lower-context.js";
+import type { Secret } from "./secret.js";
 
 type Bare<T extends { readonly id: string; readonly location: unknown }> = T extends unknown
   ? Omit<T, "id" | "location" | "title" | "ignoreFile"> & IgnoreFileKey<T>
@@ -16,6 +17,8 @@ export interface StepNeeds {
   readonly bases?: Readonly<Record<string, Bare<BaseNeed>>> | undefined;
   readonly trees?: Readonly<Record<string, Bare<TreeNeed>>> | undefined;
   readonly files?: Readonly<Record<string, Pick<FileNeed, "path">>> | undefined;
+  readonly secrets?: Readonly<Record<string, Secret>> | undefined;
+  readonly devices?: Readonly<Record<string, Pick<DeviceNeed, "gpu">>> | undefined;
 }
 
 /** How a step is written. `Input` is what its caller passes, `Args` what validation makes of it. */
@@ -31,7 +34,7 @@ export interface StepDefinition<Input, Args> {
   readonly validate: (input: Input) => Args;
   /** One line for people, e.g. `aptInstall git curl`. */
   readonly title: (args: Args) => string;
-  /** Bases, trees and files the step reads; default none. Pure. */
+  /** Bases, trees, files, secrets and devices of the step; default none. Pure. */
   readonly needs?: ((args: Args) => StepNeeds) | undefined;
   /** Adds the step to the chain: ops, config and history. Pure: facts come from `context`. */
   readonly lower: (chain: ChainState, args: Args, context: LowerContext) => ChainState;

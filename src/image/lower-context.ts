@@ -32,6 +32,10 @@ export interface RunRequest {
   /** Environment of this command alone. */
   readonly env?: readonly (readonly [string, string])[] | undefined;
   readonly caches?: readonly CacheMount[] | undefined;
+  /** Keys of the step's secrets: the command gets their variables. */
+  readonly secrets?: readonly string[] | undefined;
+  /** Full name of a CDI device that the command runs with. */
+  readonly device?: string | undefined;
   /** Small files that the command sees in place of the image's own; nothing of them stays. */
   readonly files?: readonly { readonly target: string; readonly content: string }[] | undefined;
 }
@@ -97,6 +101,10 @@ export function lowerContext(index: number, facts: Facts, commands: string[]): L
           ...constraints(request.title),
           description: { [stepKey]: String(index), [`${stepKey}.command`]: String(command) },
           env: Object.fromEntries(request.env ?? []),
+          secrets: (request.secrets ?? []).flatMap((key) =>
+            lookUp(facts.secrets, key).map(({ env, id }) => ({ env, id })),
+          ),
+          cdiDevices: request.device === undefined ? [] : [{ name: request.device }],
           mounts: [
             ...(request.caches ?? []).map(cacheMount),
             ...(request.files ?? []).map((file) =>

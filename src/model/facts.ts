@@ -1,5 +1,6 @@
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Platform } from "../oci/platform.js";
+import type { SecretVariable } from "./secret.js";
 
 /** A base image as the chosen daemon (or the layout on disk) resolved it. */
 export type BaseFact = RegistryBaseFact | LayoutBaseFact;
@@ -38,6 +39,8 @@ export interface Facts {
   readonly trees: ReadonlyMap<string, TreeFact>;
   /** Contents of small files. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** The variables of secrets. */
+  readonly secrets: ReadonlyMap<string, readonly SecretVariable[]>;
   /** Seconds since 1970 for every copied file; `undefined` = 1980-01-01T00:00:02Z. */
   readonly sourceDateEpoch: number | undefined;
   /** Value of `local.unique`: keeps this build's local sources apart from those of any other session. */

@@ -1,4 +1,5 @@
 import type { CallSite } from "../errors.js";
+import type { SecretOrigin } from "./secret.js";
 
 /** A base image that the chain starts from, before anything is resolved. */
 export type BaseNeed = RegistryBaseNeed | LayoutBaseNeed;
@@ -49,9 +50,28 @@ export interface FileNeed {
   readonly location: CallSite | undefined;
 }
 
+/** A secret whose values a step's commands get. */
+export interface SecretNeed {
+  readonly id: string;
+  readonly origin: SecretOrigin;
+  readonly title: string;
+  readonly location: CallSite | undefined;
+}
+
+/** A device that a step's commands run with. */
+export interface DeviceNeed {
+  readonly id: string;
+  /** A CDI name (`vendor/class=name`), or a model such as `H100`. */
+  readonly gpu: string;
+  readonly title: string;
+  readonly location: CallSite | undefined;
+}
+
 /** Everything a chain needs from outside before it can be compiled: derived from it without any I/O. */
 export interface Needs {
   readonly bases: readonly BaseNeed[];
   readonly trees: readonly TreeNeed[];
   readonly files: readonly FileNeed[];
+  readonly secrets: readonly SecretNeed[];
+  readonly devices: readonly DeviceNeed[];
 }

@@ -3,7 +3,13 @@ import { formatPlatform } from "../../oci/platform.js";
 import { argumentError, splitVariadic } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
 import { shellQuote } from "../shell-quote.js";
-import { checkStepOptions, type StepOptions, stepOptionKeys } from "./step-options.js";
+import {
+  checkStepOptions,
+  optionNeeds,
+  optionRequest,
+  type StepOptions,
+  stepOptionKeys,
+} from "./step-options.js";
 
 /** Options of `aptInstall`. */
 export interface AptInstallOptions extends StepOptions {
@@ -32,7 +38,9 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
     return { packages: [...new Set(items)], recommends, ...checkStepOptions("aptInstall", options) };
   },
   title: ({ packages, name }) => name ?? `aptInstall ${packages.join(" ")}`,
-  lower(chain, { packages, recommends, env, name }, context) {
+  needs: optionNeeds,
+  lower(chain, args, context) {
+    const { packages, recommends, env, name } = args;
     const install = [
       "apt-get",
       "install",
@@ -44,6 +52,7 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
     const command = `apt-get update && ${install.map(shellQuote).join(" ")}`;
     const cache = formatPlatform(context.platform);
     return context.run(chain, {
+      ...optionRequest(args),
       argv: ["/bin/sh", "-c", command],
       command,
       env: [["DEBIAN_FRONTEND", "noninteractive"], ...env],

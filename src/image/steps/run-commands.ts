@@ -2,7 +2,13 @@ import { checkOptions } from "../../internal/check-options.js";
 import { defaultShell } from "../chain-state.js";
 import { argumentError, splitVariadic } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
-import { checkStepOptions, type StepOptions, stepOptionKeys } from "./step-options.js";
+import {
+  checkStepOptions,
+  optionNeeds,
+  optionRequest,
+  type StepOptions,
+  stepOptionKeys,
+} from "./step-options.js";
 
 /** Options of `runCommands`. */
 export type RunCommandsOptions = StepOptions;
@@ -26,12 +32,14 @@ export const runCommands: Step<readonly unknown[]> = defineStep({
     return { commands: items, ...checkStepOptions("runCommands", options) };
   },
   title: ({ commands, name }) => name ?? `runCommands ${oneLine(commands.join(" && "))}`,
-  lower(chain, { commands, name, env }, context) {
+  needs: optionNeeds,
+  lower(chain, args, context) {
+    const { commands, name } = args;
     let next = chain;
     for (const command of commands) {
       const argv = [...(next.config.Shell ?? defaultShell), command];
       const title = name === undefined ? `runCommands ${oneLine(command)}` : `${name}: ${oneLine(command)}`;
-      next = context.run(next, { argv, command, env, title });
+      next = context.run(next, { ...optionRequest(args), argv, command, title });
     }
     return next;
   },

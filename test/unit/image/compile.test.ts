@@ -34,6 +34,7 @@ function facts(config: ContainerConfig = {}, extra: Partial<Facts> = {}): Facts 
     trees: new Map(
       [1, 2, 3].map((step) => [`${step}.source`, { name: `tree${step}`, sharedKeyHint: `key${step}` }]),
     ),
+    secrets: new Map(),
     files: new Map(),
     sourceDateEpoch: undefined,
     localUniqueId: "unique",

@@ -1,0 +1,152 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { parseEnv } from "node:util";
+import { type CallSite, KilnError } from "../errors.js";
+import type { SecretNeed } from "../model/needs.js";
+import type { SecretOrigin, SecretVariable } from "../model/secret.js";
+import type { SecretSource } from "../session/secrets.js";
+
+/**
+ * Gives the values of secrets by name: `undefined` for a name that it does not know.
+ *
+ * Asked once a build and name, for chains with `Secret.fromName`; what it throws fails the build.
+ */
+export type SecretProvider = (
+  name: string,
+  options: { readonly signal: AbortSignal | undefined },
+) => Readonly<Record<string, string>> | undefined | Promise<Readonly<Record<string, string>> | undefined>;
+
+/** The secrets of a chain, found. */
+export interface GatheredSecrets {
+  /** What each step's secrets are made of, by need id. */
+  readonly facts: ReadonlyMap<string, readonly SecretVariable[]>;
+  /** For the session, by id. */
+  readonly sources: Readonly<Record<string, SecretSource>>;
+}
+
+/** Where secrets are looked for. */
+export interface SecretPlaces {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly providers: readonly SecretProvider[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Finds the secrets that a chain's steps name, each once.
+ *
+ * Rejects with `ERR_KILN_SECRET_NOT_FOUND` and the place of the call for a variable that is not set, a file that cannot
+ * be read and a name that no provider knows. No message holds a value.
+ */
+export async function gatherSecrets(
+  needs: readonly SecretNeed[],
+  places: SecretPlaces,
+): Promise<GatheredSecrets> {
+  const facts = new Map<string, readonly SecretVariable[]>();
+  const sources = new Map<string, SecretSource>();
+  const found = new Map<string, Promise<ReadonlyMap<string, SecretSource>>>();
+  const objects = new Map<SecretOrigin, number>();
+  for (const { id, origin, location } of needs) {
+    const prefix = prefixOf(origin, objects);
+    const finding = found.get(prefix) ?? find(origin, places, location);
+    // Variables are looked up one by one: several secrets may name the same.
+    if (origin.kind !== "env") found.set(prefix, finding);
+    const values = await finding;
+    // Sorted: in which order a file or a provider has them must not make a step another one.
+    const variables = [...values.keys()].sort().map((env) => ({ env, id: `${prefix}.${env}` }));
+    facts.set(id, variables);
+    for (const variable of variables) sources.set(variable.id, values.get(variable.env) ?? "");
+  }
+  return { facts, sources: Object.fromEntries(sources) };
+}
+
+// Part of the step's identity: the same in every build, and nothing of a value in it.
+function prefixOf(origin: SecretOrigin, objects: Map<SecretOrigin, number>): string {
+  switch (origin.kind) {
+    case "object": {
+      const number = objects.get(origin) ?? objects.size + 1;
+      objects.set(origin, number);
+      return `kiln.object${number}`;
+    }
+    case "env":
+      return "kiln.env";
+    case "dotenv":
+      return `kiln.dotenv.${origin.path}`;
+    case "name":
+      return `kiln.name.${origin.name}`;
+    default:
+      return origin satisfies never;
+  }
+}
+
+async function find(
+  origin: SecretOrigin,
+  places: SecretPlaces,
+  location: CallSite | undefined,
+): Promise<ReadonlyMap<string, SecretSource>> {
+  switch (origin.kind) {
+    case "object":
+      return new Map(origin.keys.map((key) => [key, () => origin.value(key)]));
+    case "env":
+      return new Map(
+        origin.keys.map((key) => {
+          const value = places.env[key];
+          if (value === undefined) {
+            throw missing(`the environment variable ${key} is not set`, `Set ${key}.`, location);
+          }
+          return [key, () => value];
+        }),
+      );
+    case "dotenv":
+      return fromDotenv(resolve(places.cwd, origin.path), location);
+    case "name":
+      return fromProviders(origin, places, location);
+    default:
+      return origin satisfies never;
+  }
+}
+
+async function fromDotenv(
+  path: string,
+  location: CallSite | undefined,
+): Promise<ReadonlyMap<string, SecretSource>> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
+    throw missing(`the dotenv file ${path} ${why}`, "Check its path and permissions.", location);
+  }
+  return new Map(Object.entries(parseEnv(text)).map(([key, value]) => [key, () => value]));
+}
+
+async function fromProviders(
+  { name, requiredKeys }: Extract<SecretOrigin, { kind: "name" }>,
+  { providers, signal }: SecretPlaces,
+  location: CallSite | undefined,
+): Promise<ReadonlyMap<string, SecretSource>> {
+  for (const provider of providers) {
+    const values = await provider(name, { signal });
+    if (values === undefined) continue;
+    const lacking = requiredKeys.filter((key) => !Object.hasOwn(values, key));
+    if (lacking.length > 0) {
+      throw missing(
+        `the secret "${name}" has no ${lacking.join(", ")}`,
+        `It has: ${Object.keys(values).join(", ") || "nothing"}.`,
+        location,
+      );
+    }
+    return new Map(Object.entries(values).map(([key, value]) => [key, () => value]));
+  }
+  throw missing(
+    `no provider knows the secret "${name}"`,
+    providers.length === 0
+      ? "Give the engine one: Engine.connect({ secretProviders: [async (name) => …] })."
+      : `${providers.length} were asked.`,
+    location,
+  );
+}
+
+function missing(why: string, hint: string, location: CallSite | undefined): KilnError {
+  return new KilnError("ERR_KILN_SECRET_NOT_FOUND", why, { hint, location });
+}

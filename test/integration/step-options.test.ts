@@ -54,7 +54,9 @@ describeEachEngine("options of a chain's steps", ({ name, address }) => {
   it("do not rerun a step for another value, and do for another name", async () => {
     const tag = fresh();
     const chain = (key: string, value: string): Image =>
-      base().runCommands(`cat /proc/sys/kernel/random/uuid > /out; : ${tag}`, { secrets: [Secret.fromObject({ [key]: value })] });
+      base().runCommands(`cat /proc/sys/kernel/random/uuid > /out; : ${tag}`, {
+        secrets: [Secret.fromObject({ [key]: value })],
+      });
     const first = await built(chain("TOKEN", "one"));
     const second = await built(chain("TOKEN", "two"));
     expect(second.text).toBe(first.text);

@@ -27,7 +27,9 @@ const { rows, bounds, notes } = await benchmark.run();
 console.table(rows);
 for (const { name: bound, value, limit, unit } of bounds) {
   const verdict = value <= limit ? "kept" : "MISSED";
-  console.log(`${verdict}: ${bound}: ${value.toFixed(1)} ${unit} of at most ${limit} ${unit}`);
+  console.log(
+    `${verdict}: ${bound}: ${value.toFixed(unit === "times" ? 3 : 1)} ${unit} of at most ${limit} ${unit}`,
+  );
 }
 for (const note of notes) console.log(`note: ${note}`);
 const machine = { node: process.version, cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length };

@@ -90,7 +90,7 @@ export type { FinishedResult } from "./session/exporter.js";
 export type { RegistryTls } from "./session/fetch-token.js";
 export type { CheckedSource, SourceDecision, SourceVerifier } from "./session/policy-verifier.js";
 export type { SecretSource } from "./session/secrets.js";
-export type { SshSource } from "./session/ssh.js";
+export type { SshSource } from "./session/ssh-source.js";
 export type { UploadSource } from "./session/upload.js";
 export type { Annotation, Annotations } from "./solver/annotations.js";
 export type { CacheExport, CacheImport } from "./solver/caches/cache-options.js";

@@ -4,7 +4,6 @@ import { pipeline } from "node:stream/promises";
 import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { SSH } from "../gen/moby/sshforward/v1/ssh_pb.js";
-import { checkOptions } from "../internal/check-options.js";
 import { bytesDuplex } from "./grpc/bytes-duplex.js";
 import type { ServerCall } from "./grpc/server-call.js";
 import type { Attachable, SessionMethod } from "./grpc/service.js";
@@ -13,24 +12,12 @@ import { unaryMethods } from "./grpc/unary-service.js";
 import { filterAgent } from "./ssh-agent-filter.js";
 import { loadSshKeys, serveSshKeys } from "./ssh-key-agent.js";
 import type { SshPrivateKey } from "./ssh-private-key.js";
+import { checkSshSource, type SshSource } from "./ssh-source.js";
 
 /** The agent that steps get which name none. */
 const defaultId = "default";
 
 const idHeader = "buildkit.ssh.id";
-
-/**
- * What a step gets as its ssh agent.
- *
- * `agent`: a socket of an ssh agent; `true` = that of `SSH_AUTH_SOCK`. Steps can list its keys and sign with them,
- * nothing else. `keys`: files of private keys without a passphrase (OpenSSH's, PKCS #8 or OpenSSL's formats), which this
- * process serves as such an agent; they are read when a step first asks. `socket`: any Unix socket, passed on byte by
- * byte.
- */
-export type SshSource =
-  | { readonly agent: true | string }
-  | { readonly keys: readonly string[] }
-  | { readonly socket: string };
 
 /** Options of {@link sshService}. */
 export interface SshOptions {
@@ -47,7 +34,7 @@ export interface SshOptions {
  * none.
  */
 export function sshService(sources: Readonly<Record<string, SshSource>>, options: SshOptions): Attachable {
-  for (const [id, source] of Object.entries(sources)) checkSource(id, source);
+  for (const [id, source] of Object.entries(sources)) checkSshSource(id, source);
   const loaded = new Map<SshSource, Promise<readonly SshPrivateKey[]>>();
   /** The keys of a source; read once for all steps. */
   const keysOf = (source: SshSource & { readonly keys: readonly string[] }) => {
@@ -134,27 +121,6 @@ async function serve(call: ServerCall, keys: readonly SshPrivateKey[]): Promise<
     // The step that used it has ended: nobody is left to be told.
     if (!call.cancelled) throw error;
   }
-}
-
-const sourceHint = 'Pass { agent: true }, { agent: "SOCKET" }, { keys: ["FILE"] } or { socket: "SOCKET" }.';
-
-function checkSource(id: string, source: unknown): void {
-  const call = `ssh["${id}"]`;
-  checkOptions(call, source, ["agent", "keys", "socket"]);
-  const [entry, ...more] = Object.entries(source ?? {}).filter(([, value]) => value !== undefined);
-  const isText = (value: unknown): boolean =>
-    typeof value === "string" && value !== "" && !value.includes("\0");
-  const [key, value] = entry ?? [];
-  const isRight =
-    key === "keys"
-      ? Array.isArray(value) && value.length > 0 && value.every(isText)
-      : isText(value) || (key === "agent" && value === true);
-  if (more.length === 0 && isRight) return;
-  throw new KilnError(
-    "ERR_KILN_INVALID_ARGUMENT",
-    `${call}: ${more.length > 0 ? "agent, keys and socket go one at a time" : `${key ?? "its source"} is missing or wrong`}`,
-    { hint: sourceHint },
-  );
 }
 
 function socketPath(

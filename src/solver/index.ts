@@ -24,7 +24,7 @@ export type { RegistryTls } from "../session/fetch-token.js";
 export { type LocalTree, openLocalTree } from "../session/file-sync.js";
 export type { CheckedSource, SourceDecision, SourceVerifier } from "../session/policy-verifier.js";
 export type { SecretSource } from "../session/secrets.js";
-export type { SshSource } from "../session/ssh.js";
+export type { SshSource } from "../session/ssh-source.js";
 export type { UploadSource } from "../session/upload.js";
 export type { Annotation, Annotations } from "./annotations.js";
 export type { HistoryOptions } from "./build-history.js";

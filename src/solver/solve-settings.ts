@@ -11,7 +11,7 @@ import {
 import type { LocalTree } from "../session/file-sync.js";
 import type { SourceVerifier } from "../session/policy-verifier.js";
 import type { SecretSource } from "../session/secrets.js";
-import type { SshSource } from "../session/ssh.js";
+import { checkSshSource, type SshSource } from "../session/ssh-source.js";
 import type { UploadSource } from "../session/upload.js";
 import { type CacheOptions, checkCaches } from "./caches/cache-options.js";
 import type { OutputChooser } from "./output-chooser.js";
@@ -83,14 +83,10 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   layouts: (call, { layouts }) => checkMap(call, "layouts", layouts),
   secrets: (call, { secrets }) =>
     checkSources(call, "secrets", secrets, isSecret, "a text, bytes, a function, { env } or { file }"),
-  ssh: (call, { ssh }) =>
-    checkSources(
-      call,
-      "ssh",
-      ssh,
-      isSsh,
-      "{ agent: true }, { agent: path }, { keys: [file] } or { socket: path }",
-    ),
+  ssh(call, { ssh }) {
+    checkSources(call, "ssh", ssh, () => true, "");
+    for (const [id, source] of Object.entries(ssh ?? {})) checkSshSource(id, source);
+  },
   uploads: (call, { uploads }) => checkSources(call, "uploads", uploads, () => true, ""),
   entitlements(call, { entitlements = [] }) {
     for (const [index, text] of checkTexts(call, "entitlements", entitlements).entries()) {
@@ -172,15 +168,6 @@ function isSecret(value: unknown): boolean {
     value instanceof Uint8Array ||
     hasOneText(value, ["env", "file"])
   );
-}
-
-function isSsh(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if ("keys" in value) {
-    const { keys } = value;
-    return Array.isArray(keys) && keys.length > 0 && keys.every((key) => typeof key === "string");
-  }
-  return ("agent" in value && value.agent === true) || hasOneText(value, ["agent", "socket"]);
 }
 
 function hasOneText(value: unknown, keys: readonly string[]): boolean {

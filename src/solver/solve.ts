@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import type { KilnError } from "../errors.js";
 import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/buildkit/v1/control_pb.js";
@@ -17,6 +18,9 @@ import { StatusTracker } from "./status-tracker.js";
 import { attestationAttrs } from "./supply-chain/attestation-options.js";
 import { sourcePolicyToPb } from "./supply-chain/source-policy.js";
 import { solveErrorFrom } from "./translate-solve-error.js";
+
+/** Log of one Status message that is handed on without letting readers read in between. */
+const logBytesAtOnce = 256 * 1024;
 
 /** The Status stream gets this long to end by itself once the solve has: the last events are still under way. */
 const statusIdleMs = 5_000;
@@ -179,6 +183,28 @@ function cacheToPb({ type, attrs }: CacheEntry) {
   return { Type: type, Attrs: { ...attrs } };
 }
 
+/** A message with more log than an iterator of events holds unread, as several that have less. */
+function* inParts(response: StatusResponse): Generator<StatusResponse, void, void> {
+  let bytes = 0;
+  for (const { msg } of response.logs) bytes += msg.length;
+  if (bytes <= logBytesAtOnce) {
+    yield response;
+    return;
+  }
+  yield { ...response, logs: [] };
+  let logs: StatusResponse["logs"] = [];
+  let size = 0;
+  for (const log of response.logs) {
+    logs.push(log);
+    size += log.msg.length;
+    if (size < logBytesAtOnce) continue;
+    yield { ...response, vertexes: [], statuses: [], warnings: [], logs };
+    logs = [];
+    size = 0;
+  }
+  if (logs.length > 0) yield { ...response, vertexes: [], statuses: [], warnings: [], logs };
+}
+
 interface StatusFollower {
   /** Waits for the stream's end, or for `idleMs` without a message. Never rejects. */
   settled(idleMs: number): Promise<void>;
@@ -189,7 +215,11 @@ function followStatus(stream: AsyncIterable<StatusResponse>, tracker: StatusTrac
   const ended = (async () => {
     try {
       for await (const response of stream) {
-        tracker.push(response);
+        for (const part of inParts(response)) {
+          tracker.push(part);
+          // Whoever reads the events gets to: what is unread beyond a limit is dropped.
+          if (part !== response) await nextTurn();
+        }
         onActivity();
       }
     } catch {

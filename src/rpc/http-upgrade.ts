@@ -33,10 +33,13 @@ export function secureSocket(socket: Socket, host: string, tls: TlsMaterial): Pr
       },
       () => {
         secured.off("error", reject);
+        secured.off("close", closed);
         resolve(secured);
       },
     );
+    const closed = (): void => reject(new Error("the connection was closed before TLS was set up"));
     secured.once("error", reject);
+    secured.once("close", closed);
   });
 }
 

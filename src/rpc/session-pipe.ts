@@ -12,17 +12,19 @@ const sessionMethod = "/moby.buildkit.v1.Control/Session";
  * else, and on a Docker that does not know that, a call of `Control.Session`.
  *
  * A connection of its own saves carrying HTTP/2 within HTTP/2: every byte once instead of twice through gRPC. Rejects
- * with the connection's translated error; what fails later destroys the pipe.
+ * with the connection's translated error, also when `signal` gives up before the pipe is there; what fails later
+ * destroys the pipe.
  */
 export async function openSessionPipe(
   connection: Connection,
   metadata: NonNullable<TunnelOptions["metadata"]>,
+  signal: AbortSignal,
 ): Promise<Duplex> {
   const { scheme } = connection.address;
   if (scheme !== "docker" && scheme !== "docker+ssh")
     return openTunnel(connection, sessionMethod, { metadata });
   try {
-    return await dockerSession(connection, metadata);
+    return await dockerSession(connection, metadata, signal);
   } catch (error) {
     if (error instanceof UpgradeRefusedError) return openTunnel(connection, sessionMethod, { metadata });
     throw connection.translate(unavailable(error as Error));
@@ -32,6 +34,7 @@ export async function openSessionPipe(
 async function dockerSession(
   connection: Connection,
   metadata: NonNullable<TunnelOptions["metadata"]>,
+  signal: AbortSignal,
 ): Promise<Duplex> {
   const { address, socketPath, tls } = connection;
   const host = "host" in address ? address.host : "docker";
@@ -41,6 +44,10 @@ async function dockerSession(
       : connect({ path: socketPath ?? "" });
   // Held so that closing the connection ends what is still being set up, too.
   connection.hold(plain);
+  const giveUp = (): void => {
+    plain.destroy();
+  };
+  signal.addEventListener("abort", giveUp, { once: true });
   await opened(plain);
   const socket = tls === undefined || socketPath !== undefined ? plain : await secureSocket(plain, host, tls);
   await upgradeSocket(socket, {
@@ -49,6 +56,7 @@ async function dockerSession(
       (typeof value === "string" ? [value] : value).map((one) => [name, one] as const),
     ),
   });
+  signal.removeEventListener("abort", giveUp);
   connection.markReady();
   return socket;
 }
@@ -64,9 +72,12 @@ function unavailable(error: Error): Error {
 function opened(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => reject(error);
+    const closed = (): void => reject(new Error("the connection was closed before it was there"));
     socket.once("error", fail);
+    socket.once("close", closed);
     socket.once("connect", () => {
       socket.off("error", fail);
+      socket.off("close", closed);
       resolve();
     });
   });

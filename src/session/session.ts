@@ -55,14 +55,16 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   const services = [healthService(() => liveness.sign()), ...options.services];
   const server = new SessionServer(services, { messageLimit });
   const channel = connection.client;
-  const opening = openSessionPipe(connection, {
+  const stop = new AbortController();
+  const metadata = {
     "x-docker-expose-session-uuid": id,
     "x-docker-expose-session-sharedkey": options.sharedKey ?? "",
     "x-docker-expose-session-grpc-method": services.flatMap((service) =>
       service.methods.map((method) => methodPath(service, method)),
     ),
     [healthTimeoutHeader]: String(healthTimeoutMs),
-  });
+  };
+  const opening = openSessionPipe(connection, metadata, stop.signal);
   const lost = createDeferred<KilnError>();
   let closing: Promise<void> | undefined;
   opening.then(
@@ -86,6 +88,8 @@ export function openSession(connection: Connection, options: SessionOptions): Se
     (error: unknown) => lost.resolve(lostError(error as Error)),
   );
   const close = (): Promise<void> => {
+    // A daemon that does not answer must not hold up whoever closes.
+    stop.abort();
     closing ??= opening.then(
       (pipe) => closePipe(pipe, server),
       () => {},

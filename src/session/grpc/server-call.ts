@@ -31,7 +31,8 @@ export class ServerCall {
   readonly #splitter: MessageSplitter;
   readonly #joiner = new MessageJoiner();
   readonly #gone = new AbortController();
-  readonly #queue: Buffer[] = [];
+  /** Messages that nobody has read; those before `#nextInQueue` are gone, so that they are not held. */
+  readonly #queue: (Buffer | undefined)[] = [];
   #nextInQueue = 0;
   #queued = 0;
   /** What ended the incoming messages: `"end"` in order, or why they broke off. */
@@ -158,6 +159,7 @@ export class ServerCall {
       this.#nextInQueue = 0;
       return undefined;
     }
+    this.#queue[this.#nextInQueue] = undefined;
     this.#nextInQueue += 1;
     this.#queued -= message.length;
     if (this.#queued <= incomingBytes && this.#stream.isPaused()) this.#stream.resume();

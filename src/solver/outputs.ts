@@ -185,7 +185,13 @@ export function ociLayout(dir: string, options: OciOptions = {}): OciLayoutOutpu
   return { type: "oci-layout", dir: checkPath("ociLayout", dir), options: { ...options } };
 }
 
-/** Writes an OCI image layout as one tar, to a file or a stream. */
+/**
+ * Writes an OCI image layout as one tar, to a file or a stream.
+ *
+ * For one file a build, unless a layout directory is written too, the daemon sends the layout and this side packs it
+ * beside the file's place, which has to have room for it twice: that is three times as fast. Without a `name` the image
+ * is then called `latest` in the layout's index, as in {@link ociLayout}'s.
+ */
 export function ociTar(target: FileTarget, options: OciOptions = {}): OciTarOutput {
   checkOptions("ociTar", options, [...layerKeys, "name"]);
   checkLayerOptions("ociTar", options);

@@ -9,7 +9,7 @@ import { prepareCaches } from "./caches/cache-transfer.js";
 import { collectOutputs, exportOrder } from "./collect-outputs.js";
 import { exporterEntries } from "./exporter-entries.js";
 import { treesKey } from "./frontend/trees-key.js";
-import type { Output } from "./outputs.js";
+import { type Output, outputTarget } from "./outputs.js";
 import { preflight, refuseMissingCaps } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
 import { prepareOutputs } from "./prepare-outputs.js";
@@ -18,6 +18,7 @@ import { runSolve, type SolveAnswer } from "./solve.js";
 import { SolveError } from "./solve-error.js";
 import type { Solved, SolveRequest } from "./solve-request.js";
 import { solvedWithConfig } from "./solved-with-config.js";
+import { packStagedTar, removeStaged, stagedTar } from "./staged-tar.js";
 
 /** What a solve made. */
 export interface SessionSolveResult {
@@ -45,7 +46,10 @@ export async function runSessionSolve(
   for (const input of Object.values(known?.frontend?.inputs ?? {})) refuseMissingCaps(facts, input);
   preflightVersions(facts, settings, known?.frontend);
   const asked = settings.outputs ?? [];
-  const outputs = exportOrder(asked);
+  const ordered = exportOrder(asked);
+  // Outputs chosen later may need the session's one layout.
+  const staged = chooseOutputs === undefined ? stagedTar(ordered) : undefined;
+  const outputs = ordered.map((output) => (output === staged?.output ? staged.layout : output));
   const caches = await prepareCaches(settings, owner.env);
   let solved: Solved = known ?? {};
   const chosen: Output[] = [];
@@ -60,7 +64,8 @@ export async function runSessionSolve(
     stores: caches.stores,
     chooser: chooseOutputs === undefined ? undefined : choose,
   });
-  await prepareOutputs(outputs);
+  await prepareOutputs(ordered);
+  if (staged !== undefined) await prepareOutputs([staged.layout]);
   const session = openSession(connection, {
     services: services.services,
     sharedKey: settings.sharedKey ?? (known?.frontend === undefined ? hostname() : treesKey(settings)),
@@ -81,13 +86,20 @@ export async function runSessionSolve(
     await caches.finish();
     const all = [...outputs, ...chosen];
     const records = await collectOutputs(all, answer, services);
-    const byOutput = new Map(all.map((output, index) => [output, records[index]]));
+    if (staged !== undefined) await packStagedTar(staged, signal);
+    const byOutput = new Map(
+      [...ordered, ...chosen].map((output, index) => [
+        output,
+        records[index] && { ...records[index], target: outputTarget(output) },
+      ]),
+    );
     return { answer, outputs: [...asked, ...chosen].flatMap((output) => byOutput.get(output) ?? []) };
   } catch (error) {
     throw signal?.aborted === true ? signal.reason : ownCause(error, services.problems);
   } finally {
     await session.close();
     await services.settled();
+    if (staged !== undefined) await removeStaged(staged);
   }
 }
 

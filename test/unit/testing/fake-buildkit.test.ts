@@ -14,6 +14,7 @@ import { Exporter } from "../../../src/gen/moby/exporter/v1/exporter_pb.js";
 import { image, marshal, mkfile, scratch } from "../../../src/llb/index.js";
 import {
   Client,
+  dockerTar,
   localDir,
   ociTar,
   openLocalTree,
@@ -115,7 +116,7 @@ describe("the fake BuildKit", () => {
       sharedKey: "shared",
       secrets: { token: "hush" },
       trees: new Map([["src", await openLocalTree(tree)]]),
-      outputs: [ociTar(out)],
+      outputs: [dockerTar(out)],
     }).result;
     expect(seen).toEqual([true, "shared", "hush", "NOT_FOUND"]);
     expect(readdirSync(pulled)).toEqual(["sub"]);

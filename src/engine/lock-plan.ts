@@ -2,8 +2,8 @@ import type { Plan } from "../model/plan.js";
 import type { Platform } from "../oci/platform.js";
 import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
-import { readIfThere, writeSourceLock } from "../solver/source-lock/lock-file.js";
-import { lockedDefinition } from "../solver/source-lock/lock-sources.js";
+import { readIfThere } from "../solver/source-lock/lock-file.js";
+import { lockedDefinition, storeSourceLock } from "../solver/source-lock/lock-sources.js";
 import { emptySourceLock, type SourceLock } from "../solver/source-lock/source-lock.js";
 
 /**
@@ -30,13 +30,15 @@ export async function lockPlan(
     readonly settings: SolveSettings;
     readonly platform: Platform;
     readonly lock: SourceLock | undefined;
+    /** The lock before the bases were resolved. */
+    readonly before: SourceLock | undefined;
   },
 ): Promise<Plan> {
-  const { client, platform, lock } = options;
+  const { client, platform, lock, before = emptySourceLock } = options;
   const { sourceLock, pull, secrets, ssh, sourcePolicy, signal } = options.settings;
   if (lock === undefined) return plan;
   const file = typeof sourceLock === "string" ? sourceLock : undefined;
-  if (file !== undefined) await writeSourceLock(file, lock);
+  if (file !== undefined) await storeSourceLock(file, lock, { before, pull });
   if (plan.definition === undefined) return plan;
   const { definition } = await lockedDefinition(client, plan.definition, {
     ...{ lock: file ?? lock, pull, platform, secrets, ssh, sourcePolicy, signal },

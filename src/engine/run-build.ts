@@ -95,7 +95,7 @@ export async function runBuild(
             localUniqueId: randomId(),
           });
           const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
-          plan = await lockPlan(compiled, { client, settings, platform, lock });
+          plan = await lockPlan(compiled, { client, settings, platform, lock, before: locked?.lock });
           tracker = trackSteps(plan);
           emit({
             type: "planned",

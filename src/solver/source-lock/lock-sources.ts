@@ -90,13 +90,26 @@ export async function lockedDefinition(
   const before = typeof options.lock === "string" ? await readIfThere(options.lock) : checkLock(options.lock);
   const held = before ?? emptySourceLock;
   const { platform, pull } = options;
-  let lock = await resolveLock(call, client, list, { ...options, lock: held, file });
-  const changed = !sameSourceLock(held, lock);
-  if (changed && file !== undefined) {
-    lock = joinOthers(lock, held, (await readIfThere(file)) ?? emptySourceLock, pull);
-    await writeSourceLock(file, lock);
-  }
+  const resolved = await resolveLock(call, client, list, { ...options, lock: held, file });
+  const changed = !sameSourceLock(held, resolved);
+  const lock = file === undefined ? resolved : await storeSourceLock(file, resolved, { before: held, pull });
   return { definition: pinDefinition(definition, lock, { platform }), lock, changed };
+}
+
+/**
+ * Writes a lock that was completed since its file was read, if it is another one than `before`; gives what the file holds
+ * then, entries that another process has added meanwhile included. Rejects as {@link lockedDefinition} does for the file.
+ */
+export async function storeSourceLock(
+  file: string,
+  lock: SourceLock,
+  options: { readonly before: SourceLock; readonly pull: PullMode | undefined },
+): Promise<SourceLock> {
+  const { before, pull } = options;
+  if (sameSourceLock(before, lock)) return lock;
+  const joined = joinOthers(lock, before, (await readIfThere(file)) ?? emptySourceLock, pull);
+  await writeSourceLock(file, joined);
+  return joined;
 }
 
 /** The lock with what others put into its file since it was read. Where both resolved a source, who was first counts. */

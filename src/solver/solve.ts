@@ -25,6 +25,9 @@ const logBytesAtOnce = 256 * 1024;
 /** The Status stream gets this long to end by itself once the solve has: the last events are still under way. */
 const statusIdleMs = 5_000;
 
+/** After a solve that failed the first message of its Status stream gets this long. */
+const statusBeginMs = 500;
+
 /** After an abort the daemon gets this long to report that it stopped. */
 const stopGraceMs = 10_000;
 
@@ -98,7 +101,9 @@ export async function runSolve(
   } catch (error) {
     // A daemon that is gone has nothing more to report.
     if (lost !== undefined && signal?.aborted !== true) throw lost;
-    await status.settled(signal?.aborted === true ? stopGraceMs : statusIdleMs);
+    // What is refused before it is a build has no progress: the daemon would look for it for six seconds.
+    const patienceMs = status.begun ? statusIdleMs : statusBeginMs;
+    await status.settled(signal?.aborted === true ? stopGraceMs : patienceMs);
     if (signal?.aborted === true) throw signal.reason;
     throw solveErrorFrom(error, tracker);
   } finally {
@@ -206,15 +211,19 @@ function* inParts(response: StatusResponse): Generator<StatusResponse, void, voi
 }
 
 interface StatusFollower {
+  /** Whether there was a message. */
+  readonly begun: boolean;
   /** Waits for the stream's end, or for `idleMs` without a message. Never rejects. */
   settled(idleMs: number): Promise<void>;
 }
 
 function followStatus(stream: AsyncIterable<StatusResponse>, tracker: StatusTracker): StatusFollower {
   let onActivity = (): void => {};
+  let begun = false;
   const ended = (async () => {
     try {
       for await (const response of stream) {
+        begun = true;
         for (const part of inParts(response)) {
           tracker.push(part);
           // Whoever reads the events gets to: what is unread beyond a limit is dropped.
@@ -227,6 +236,9 @@ function followStatus(stream: AsyncIterable<StatusResponse>, tracker: StatusTrac
     }
   })();
   return {
+    get begun() {
+      return begun;
+    },
     settled: (idleMs) =>
       new Promise((resolve) => {
         const timer = setTimeout(resolve, idleMs);

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createSecureServer } from "node:http2";
 import { connect, createServer as createPlainServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -259,6 +260,30 @@ describeEachEngine("TLS", ({ address }) => {
       });
     },
   );
+
+  it("calls a daemon by the host of its address, or by the name that its certificate has", async () => {
+    const { ca, cert, key } = certificates;
+    const authorities: unknown[] = [];
+    const listener = createSecureServer({ cert, key }, (request, response) => {
+      authorities.push(request.authority);
+      response.stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "12" });
+      response.stream.end();
+    });
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    const { port } = listener.address() as { port: number };
+    try {
+      for (const [host, serverName] of [["localhost"], ["127.0.0.1", "localhost"]] as const) {
+        await using client = await Client.connect(`tcp://${host}:${port}`, { tls: { ca, serverName } });
+        await expect(client.facts()).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_KILN_/) });
+      }
+    } finally {
+      listener.close();
+    }
+    expect([...new Set(authorities)]).toEqual([`localhost:${port}`, "localhost"]);
+    const address = (await front("tcp", { cert, key })).replace("localhost", "127.0.0.1");
+    await using real = await Client.connect(address, { tls: { ca, serverName: "localhost" } });
+    expect((await real.facts()).workers).toHaveLength(1);
+  });
 
   it.each(["tcp", "docker"] as const)(
     "refuses a daemon over %s whose certificate it does not trust",

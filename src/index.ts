@@ -1,6 +1,7 @@
 export type { Build, BuildOptions, BuildResult, CacheSummary } from "./engine/build.js";
 export { type ConnectOptions, Engine } from "./engine/engine.js";
 export type { SecretProvider } from "./engine/gather-secrets.js";
+export type { Mirrors } from "./engine/mirrors.js";
 export { NoDaemonError } from "./engine/no-daemon-error.js";
 export {
   type Compression,
@@ -30,26 +31,51 @@ export {
 } from "./engine/outputs.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
+export { type BuilderVersion, builderVersion } from "./image/builder-version.js";
 export type { ChainState } from "./image/chain-state.js";
+export { argumentError } from "./image/check-args.js";
 export { compile } from "./image/compile.js";
+export type { ConfigChange } from "./image/config-change.js";
 export {
   type AppliedStep,
+  type Chain,
   defineStep,
+  type NeedsContext,
   type Step,
+  type StepBase,
   type StepDefinition,
   type StepNeeds,
+  type StepTree,
 } from "./image/define-step.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
 export { Image, type Variadic } from "./image/image.js";
-export type { CacheMount, CopyTreeRequest, LowerContext, RunRequest } from "./image/lower-context.js";
-export { needsOf } from "./image/needs-of.js";
+export type {
+  CacheMount,
+  CopyImageRequest,
+  CopyTreeRequest,
+  DirMount,
+  DockerfileRequest,
+  FileMount,
+  ImageMount,
+  LowerContext,
+  RunRequest,
+  RunRequestParts,
+  TreeMount,
+} from "./image/lower-context.js";
+export { type ModalContext, type ModalLayer, modalLayer } from "./image/modal-layer.js";
+export { type FoundFiles, type NeedsOptions, needsOf } from "./image/needs-of.js";
 export { Secret } from "./image/secret.js";
+export { shellQuote } from "./image/shell-quote.js";
+export { type CheckedStepOptions, checkStepOptions, type StepOptions } from "./image/step-options.js";
+export type { CommandTrait, PackageTrait, StepTraits } from "./image/step-traits.js";
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
+export type { CopyFromOptions } from "./image/steps/copy-from.js";
 export type { EnvOptions } from "./image/steps/env.js";
 export type { FromOciLayoutOptions } from "./image/steps/from-oci-layout.js";
+export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";
-export type { StepOptions } from "./image/steps/step-options.js";
+export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";
 export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "./model/daemon.js";
 export type {
@@ -68,15 +94,28 @@ export type {
   VertexStartedEvent,
   WarningEvent,
 } from "./model/events.js";
-export type { BaseFact, Facts, LayoutBaseFact, RegistryBaseFact, TreeFact } from "./model/facts.js";
+export type {
+  BaseFact,
+  Facts,
+  ForceFact,
+  FrontendFact,
+  LayoutBaseFact,
+  RegistryBaseFact,
+  TreeFact,
+} from "./model/facts.js";
 export type {
   BaseNeed,
+  CaBundleNeed,
   DeviceNeed,
   FileNeed,
   LayoutBaseNeed,
+  ListingNeed,
   Needs,
+  RegistryAuth,
   RegistryBaseNeed,
+  RootfsBaseNeed,
   SecretNeed,
+  StoredBaseNeed,
   TreeNeed,
 } from "./model/needs.js";
 export type { Plan, PlanCommand, PlanStep } from "./model/plan.js";

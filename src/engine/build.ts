@@ -19,7 +19,32 @@ export interface BuildOptions extends Omit<SolveSettings, (typeof chainSettings)
    * `SOURCE_DATE_EPOCH`, else copied files get 1980-01-01T00:00:02Z and the image keeps the daemon's times.
    */
   readonly sourceDateEpoch?: number | undefined;
+  /**
+   * Which epoch of built-in steps the chain means: what `debianSlim` is, which uv installs. Default: the engine's, else
+   * the newest, which changes with releases of this package.
+   */
+  readonly builderVersion?: string | undefined;
+  /**
+   * A PEM file of the certificates that all steps' programs trust. Default: the engine's. A step's own `caBundle` wins.
+   * Its content is in no image and no cache key.
+   */
+  readonly caBundle?: string | undefined;
+  /**
+   * Run every step though it is cached; later builds get what they make. Default: the environment's `KILN_FORCE_BUILD`
+   * (or `MODAL_FORCE_BUILD`), where anything but empty, `0` and `false` is yes.
+   */
+  readonly forceBuild?: boolean | undefined;
+  /**
+   * Run every step though it is cached, while later builds still get what was cached before. Default: the environment's
+   * `KILN_IGNORE_CACHE`. Wins over `forceBuild`.
+   */
+  readonly ignoreCache?: boolean | undefined;
 }
+
+/** Keys of {@link BuildOptions} that no solve has. */
+export const buildOptionKeys: readonly string[] = [
+  ...["platform", "cwd", "builderVersion", "caBundle", "forceBuild", "ignoreCache"],
+];
 
 /** Settings of a solve that a chain makes by itself. */
 export const chainSettings = [

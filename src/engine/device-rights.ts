@@ -1,5 +1,5 @@
 import { KilnError } from "../errors.js";
-import { isCdiName } from "../image/steps/step-options.js";
+import { isCdiName } from "../image/step-options.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { DeviceNeed } from "../model/needs.js";
 

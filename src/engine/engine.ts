@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { KilnError } from "../errors.js";
+import { builderVersion } from "../image/builder-version.js";
 import { Image } from "../image/image.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
@@ -15,8 +16,10 @@ import type { Client } from "../solver/client.js";
 import { EventHub } from "../solver/event-hub.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
 import { checkSolveSettings } from "../solver/solve-settings.js";
-import { type Build, type BuildOptions, chainSettings } from "./build.js";
+import { type Build, type BuildOptions, buildOptionKeys, chainSettings } from "./build.js";
+import type { EngineSettings } from "./gather.js";
 import type { SecretProvider } from "./gather-secrets.js";
+import { checkMirrors, type Mirrors } from "./mirrors.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
 import type { Run, RunOptions } from "./run.js";
@@ -38,6 +41,15 @@ export interface ConnectOptions {
    * it has credentials for, whose password the daemon then never sees; `always` = anonymous tokens too; `never`.
    */
   readonly clientTokens?: "authenticated" | "always" | "never" | undefined;
+  /** Where bases come from in place of the registries that they name; see {@link Mirrors}. Default nowhere else. */
+  readonly mirrors?: Mirrors | undefined;
+  /**
+   * A PEM file of the certificates that steps' programs trust, for networks that read TLS traffic. Default: those of the
+   * image. Relative to a build's working directory.
+   */
+  readonly caBundle?: string | undefined;
+  /** Epoch of built-in steps for builds that name none. Default: the newest. */
+  readonly builderVersion?: string | undefined;
   /** Certificates for the token servers of registries, by registry host; default: what Node trusts. */
   readonly registryTls?: Readonly<Record<string, RegistryTls>> | undefined;
 }
@@ -73,8 +85,12 @@ export class Engine implements AsyncDisposable {
    * listing every place, or `ERR_KILN_INVALID_ADDRESS` for a named address that is none.
    */
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
-    const keys = ["host", "tls", "env", "credentials", "clientTokens", "registryTls", "secretProviders"];
-    checkOptions("Engine.connect", options, keys);
+    checkOptions("Engine.connect", options, [
+      ...["host", "tls", "env", "credentials", "clientTokens", "registryTls", "secretProviders"],
+      ...["mirrors", "caBundle", "builderVersion"],
+    ]);
+    checkMirrors("Engine.connect", options.mirrors ?? {});
+    if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
     if (options.clientTokens !== undefined) {
       checkChoice("Engine.connect", "clientTokens", options.clientTokens, [
         "authenticated",
@@ -122,7 +138,8 @@ export class Engine implements AsyncDisposable {
         location: captureCallSite(),
       });
     }
-    checkSolveSettings("build", options, { more: ["platform", "cwd"], without: chainSettings });
+    checkSolveSettings("build", options, { more: buildOptionKeys, without: chainSettings });
+    if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
     const ref = randomId();
     const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
     const result = (async () => {
@@ -131,8 +148,7 @@ export class Engine implements AsyncDisposable {
       const client = await this.client();
       return runBuild(image, options, {
         client,
-        env: this.#env,
-        secretProviders: this.#options.secretProviders ?? [],
+        engine: this.#settings(),
         ref,
         emit: (event) => hub.push(event),
       });
@@ -166,6 +182,11 @@ export class Engine implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #settings(): EngineSettings {
+    const { secretProviders = [], mirrors = {}, caBundle, builderVersion: version } = this.#options;
+    return { env: this.#env, secretProviders, mirrors, caBundle, builderVersion: version };
   }
 
   async #open(): Promise<Client> {

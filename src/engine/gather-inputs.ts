@@ -1,37 +1,50 @@
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type CallSite, KilnError } from "../errors.js";
+import { KilnError } from "../errors.js";
 import { parseIgnoreFile } from "../fsutil/ignore-file.js";
 import { openTree, singleFileTree, type Tree } from "../fsutil/tree.js";
 import type { TreeFact } from "../model/facts.js";
-import type { FileNeed, LayoutBaseNeed, Needs, TreeNeed } from "../model/needs.js";
+import type { BaseNeed, Needs, TreeNeed } from "../model/needs.js";
+import { annotationKeys, type Descriptor } from "../oci/descriptor.js";
 import { type OciLayout, openOciLayout } from "../oci/layout.js";
+import { localError } from "./local-error.js";
+import { type Mirrors, mirrored } from "./mirrors.js";
 
 /** Everything of the user's own files that a build reads, found and checked before any daemon is asked. */
 export interface LocalInputs {
-  /** Contents of small files, by need id. */
-  readonly files: ReadonlyMap<string, Uint8Array>;
   /** Trees by need id: their `local://` name and key. */
   readonly treeFacts: ReadonlyMap<string, TreeFact>;
   /** Trees by `local://` name, for the session. */
   readonly trees: ReadonlyMap<string, Tree>;
-  /** Layout bases by need id. */
-  readonly layouts: ReadonlyMap<string, { readonly store: string; readonly layout: OciLayout }>;
+  /** Bases that are in layouts on this machine, by need id. */
+  readonly layouts: ReadonlyMap<string, LocalBase>;
 }
 
-/** Ignore files above this are no ignore files. */
-const fileLimit = 16 * 1024 * 1024;
+/** A base in a layout on this machine. */
+export interface LocalBase {
+  /** Under which the session serves the layout. */
+  readonly store: string;
+  readonly layout: OciLayout;
+  /** Which image of the layout; `undefined` = its only one. */
+  readonly ref: string | undefined;
+}
+
+/** What {@link gatherInputs} goes by. */
+export interface GatherInputsOptions {
+  readonly cwd: string;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly mirrors: Mirrors;
+}
 
 /**
- * Finds the local files, trees and layouts of a chain.
+ * Finds the trees and layouts of a chain.
  *
  * Rejects with `ERR_KILN_FILE_NOT_FOUND` or `ERR_KILN_FILE_UNREADABLE` naming the step and the place of its
  * call, and `ERR_KILN_LAYOUT_INVALID`. Nothing is sent anywhere.
  */
-export async function gatherInputs(needs: Needs, cwd: string): Promise<LocalInputs> {
-  const files = new Map<string, Uint8Array>();
-  for (const need of needs.files) files.set(need.id, await readSmallFile(need, cwd));
+export async function gatherInputs(needs: Needs, options: GatherInputsOptions): Promise<LocalInputs> {
+  const { cwd, files, mirrors } = options;
   const treeFacts = new Map<string, TreeFact>();
   const trees = new Map<string, Tree>();
   for (const need of needs.trees) {
@@ -51,28 +64,43 @@ export async function gatherInputs(needs: Needs, cwd: string): Promise<LocalInpu
         : openTree({ root, exclude, permissions: need.mode === "normalize" ? "normalize" : "keep" }),
     );
   }
-  const layouts = new Map<string, { readonly store: string; readonly layout: OciLayout }>();
+  const layouts = new Map<string, LocalBase>();
   for (const need of needs.bases) {
-    if (need.kind !== "oci-layout") continue;
-    const layout = await openBaseLayout(need, cwd);
-    layouts.set(need.id, { store: `kiln-${shortHash(layout.dir)}`, layout });
+    const base = await findLayout(need, cwd, mirrors);
+    if (base !== undefined) layouts.set(need.id, { ...base, store: `kiln-${shortHash(base.layout.dir)}` });
   }
-  return { files, treeFacts, trees, layouts };
+  return { treeFacts, trees, layouts };
 }
 
-function openBaseLayout(need: LayoutBaseNeed, cwd: string): Promise<OciLayout> {
-  return openOciLayout(resolve(cwd, need.path), { location: need.location });
+async function findLayout(
+  need: BaseNeed,
+  cwd: string,
+  mirrors: Mirrors,
+): Promise<Omit<LocalBase, "store"> | undefined> {
+  const { location } = need;
+  switch (need.kind) {
+    case "oci-layout":
+      return { layout: await openOciLayout(resolve(cwd, need.path), { location }), ref: need.ref };
+    case "registry": {
+      const mirror = mirrored(need, mirrors);
+      if (mirror?.kind !== "oci-layout") return undefined;
+      const layout = await openOciLayout(resolve(cwd, mirror.path), { location });
+      const names = layout.index.manifests.flatMap((entry) => namesOf(entry));
+      const ref = mirror.names.find((name) => names.includes(name));
+      if (ref !== undefined) return { layout, ref };
+      throw new KilnError("ERR_KILN_IMAGE_NOT_FOUND", `the mirror ${layout.dir} has no image ${need.ref}`, {
+        hint: `It has ${names.join(", ") || "none"}; looked for ${mirror.names.join(", ")}.`,
+        location,
+      });
+    }
+    default:
+      throw new TypeError(`no base of kind ${need.kind}`);
+  }
 }
 
-async function readSmallFile(need: FileNeed, cwd: string): Promise<Uint8Array> {
-  const path = resolve(cwd, need.path);
-  try {
-    const { size } = await stat(path);
-    if (size > fileLimit) throw new Error(`it has ${size} bytes`);
-    return await readFile(path);
-  } catch (error) {
-    throw localError(`${need.title}: cannot read ${path}`, path, error, need.location);
-  }
+function namesOf({ digest, annotations }: Descriptor): readonly string[] {
+  const names = [annotations?.[annotationKeys.imageName], annotations?.[annotationKeys.refName]];
+  return [...names.flatMap((name) => name ?? []), digest];
 }
 
 async function findTree(need: TreeNeed, cwd: string): Promise<string> {
@@ -99,24 +127,8 @@ async function findTree(need: TreeNeed, cwd: string): Promise<string> {
   );
 }
 
-function localError(
-  message: string,
-  path: string,
-  cause: unknown,
-  location: CallSite | undefined,
-): KilnError {
-  const missing = ["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException).code ?? "");
-  return new KilnError(missing ? "ERR_KILN_FILE_NOT_FOUND" : "ERR_KILN_FILE_UNREADABLE", message, {
-    cause,
-    hint: missing
-      ? `Paths are relative to the build's working directory; looked for ${path}.`
-      : `${(cause as Error).message}. Check its permissions.`,
-    location,
-  });
-}
-
 function ignoreLines(need: TreeNeed, files: ReadonlyMap<string, Uint8Array>): readonly string[] {
-  const bytes = need.ignoreFile === undefined ? undefined : files.get(need.ignoreFile);
+  const bytes = need.ignoreFiles.map((id) => files.get(id)).find((found) => found !== undefined);
   return bytes === undefined ? [] : parseIgnoreFile(new TextDecoder().decode(bytes));
 }
 

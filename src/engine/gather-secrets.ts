@@ -22,6 +22,8 @@ export interface GatheredSecrets {
   readonly facts: ReadonlyMap<string, readonly SecretVariable[]>;
   /** For the session, by id. */
   readonly sources: Readonly<Record<string, SecretSource>>;
+  /** Values of the secrets that open registries, by need id and name: they never go to the daemon as secrets. */
+  readonly registries: ReadonlyMap<string, ReadonlyMap<string, SecretSource>>;
 }
 
 /** Where secrets are looked for. */
@@ -46,18 +48,23 @@ export async function gatherSecrets(
   const sources = new Map<string, SecretSource>();
   const found = new Map<string, Promise<ReadonlyMap<string, SecretSource>>>();
   const objects = new Map<SecretOrigin, number>();
-  for (const { id, origin, location } of needs) {
+  const registries = new Map<string, ReadonlyMap<string, SecretSource>>();
+  for (const { id, origin, use, location } of needs) {
     const prefix = prefixOf(origin, objects);
     const finding = found.get(prefix) ?? find(origin, places, location);
     // Variables are looked up one by one: several secrets may name the same.
     if (origin.kind !== "env") found.set(prefix, finding);
     const values = await finding;
+    if (use === "registry") {
+      registries.set(id, values);
+      continue;
+    }
     // Sorted: in which order a file or a provider has them must not make a step another one.
     const variables = [...values.keys()].sort().map((env) => ({ env, id: `${prefix}.${env}` }));
     facts.set(id, variables);
     for (const variable of variables) sources.set(variable.id, values.get(variable.env) ?? "");
   }
-  return { facts, sources: Object.fromEntries(sources) };
+  return { facts, sources: Object.fromEntries(sources), registries };
 }
 
 // Part of the step's identity: the same in every build, and nothing of a value in it.

@@ -20,6 +20,7 @@ import {
 import { imageScheme, nameOfSource } from "../solver/source-lock/source-name.js";
 import { baseErrorFrom } from "../solver/translate-solve-error.js";
 import type { LocalInputs } from "./gather-inputs.js";
+import { type Mirrors, mirrored } from "./mirrors.js";
 
 /** What {@link resolveBases} works with. */
 export interface ResolveBasesOptions {
@@ -34,6 +35,7 @@ export interface ResolveBasesOptions {
   readonly lock?: SourceLock | undefined;
   /** When bases are resolved by their names. Default `missing`. */
   readonly pull?: PullMode | undefined;
+  readonly mirrors: Mirrors;
 }
 
 /**
@@ -52,13 +54,12 @@ export async function resolveBases(
   const facts = new Map<string, BaseFact>();
   const remote: RegistryBaseNeed[] = [];
   for (const need of needs.bases) {
-    if (need.kind === "registry") {
-      remote.push(need);
+    const found = inputs.layouts.get(need.id);
+    if (found === undefined) {
+      if (need.kind === "registry") remote.push(need);
       continue;
     }
-    const found = inputs.layouts.get(need.id);
-    if (found === undefined) continue;
-    const image = await found.layout.image(need.ref, platform);
+    const image = await found.layout.image(found.ref, platform);
     facts.set(need.id, {
       kind: "oci-layout",
       store: found.store,
@@ -90,7 +91,7 @@ export function lockOfBases(
   const sources = needs.bases.flatMap((need): readonly LockedImage[] => {
     const fact = bases.get(need.id);
     const name = need.kind === "registry" ? nameOfBase(need, options.platform) : undefined;
-    return fact === undefined || name === undefined ? [] : [{ ...name, digest: fact.digest }];
+    return fact?.kind !== "registry" || name === undefined ? [] : [{ ...name, digest: fact.digest }];
   });
   return mergeSourceLocks(options.lock ?? emptySourceLock, { version: 1, sources });
 }
@@ -107,17 +108,20 @@ function nameOfBase(
 async function resolveRemote(
   gateway: Gateway,
   need: RegistryBaseNeed,
-  { platform, lock = emptySourceLock, pull = "missing" }: ResolveBasesOptions,
+  { platform, lock = emptySourceLock, pull: wanted = "missing", mirrors }: ResolveBasesOptions,
 ): Promise<BaseFact> {
   const { location } = need;
+  const pull = need.refresh === true && wanted === "missing" ? "always" : wanted;
+  const mirror = mirrored(need, mirrors);
+  const at = mirror?.kind === "registry" ? mirror.ref : undefined;
   let resolved: ResolvedImage;
   try {
     const name = nameOfBase(need, platform);
     resolved = await (name === undefined
-      ? gateway.resolveImageConfig(need.ref, { platform })
-      : resolveLockedImage(gateway, name, { platform, lock, pull, location }));
+      ? gateway.resolveImageConfig(at ?? need.ref, { platform })
+      : resolveLockedImage(gateway, name, { platform, lock, pull, location, at }));
   } catch (error) {
-    throw baseErrorFrom(error, need.ref, location);
+    throw baseErrorFrom(error, at === undefined ? need.ref : `${need.ref} (at the mirror ${at})`, location);
   }
   return {
     kind: "registry",

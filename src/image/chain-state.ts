@@ -10,6 +10,8 @@ export interface ChainState {
   readonly history: readonly HistoryEntry[];
   /** A `cmd` step has run: a later `entrypoint` then keeps it. */
   readonly cmdSet: boolean;
+  /** A step was forced: all that follow run again. */
+  readonly force: boolean;
 }
 
 /** The shell that string commands run in when neither base nor chain names one. */

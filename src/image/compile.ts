@@ -3,12 +3,14 @@ import { marshal } from "../llb/marshal.js";
 import { scratch } from "../llb/state.js";
 import type { Facts } from "../model/facts.js";
 import type { Plan, PlanCommand, PlanStep } from "../model/plan.js";
-import type { ImageConfig } from "../oci/image-config.js";
-import type { Platform } from "../oci/platform.js";
+import { builderVersion } from "./builder-version.js";
 import type { ChainState } from "./chain-state.js";
-import type { Image } from "./image.js";
-import { lowerContext } from "./lower-context.js";
+import type { Chain } from "./define-step.js";
+import { imageConfigOf } from "./image-config-of.js";
+import { type Compilation, llbContext } from "./llb-context.js";
+import { nestedScope } from "./need-id.js";
 import { needsOf } from "./needs-of.js";
+import { planSnapshot } from "./plan-snapshot.js";
 import { stepKey } from "./step-key.js";
 
 /** What an image config without a base starts with: nothing but a search path, as BuildKit gives it. */
@@ -18,36 +20,60 @@ const scratchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
  * Compiles a chain for one platform, with what was found out about the outside.
  *
  * Pure and deterministic: the same chain and facts give the same plan, byte for byte. Throws what a step's
- * `lower` throws.
+ * `lower` throws, and `FrontendNeeded` for a Dockerfile that the facts have no answer to.
  */
-export function compile(image: Image, facts: Facts): Plan {
-  const commands: string[] = [];
+export function compile(image: Chain, facts: Facts): Plan {
+  const builder = builderVersion(facts.builderVersion);
+  const compilation: Compilation = {
+    facts,
+    commands: [],
+    marks: new Map(),
+    compileNested(step, { scope, index, shownAs }, key) {
+      const needs = step.needs({ builder, file: () => undefined, listing: () => undefined });
+      const nested = needs.images?.[key];
+      if (nested === undefined) throw new TypeError(`${step.id} names no image "${key}" in its needs`);
+      return lowerChain(nested, nestedScope(scope, index, key), shownAs, compilation);
+    },
+  };
+  const chain = lowerChain(image, "", undefined, compilation);
+  const definition =
+    chain.state.output() === undefined ? undefined : marshal(chain.state, { platform: facts.platform });
+  const found = { files: facts.files, listings: facts.listings };
+  const needs = needsOf(image, { builderVersion: facts.builderVersion, found });
+  const plan: Omit<Plan, "toSnapshot"> = {
+    platform: facts.platform,
+    definition,
+    config: imageConfigOf(chain, facts.platform),
+    baseConfig: chain.base,
+    steps: planSteps(image, definition),
+    commands: planCommands(definition, compilation.commands),
+    trees: needs.trees.map(({ id }) => id),
+    layouts: needs.bases.filter(({ kind }) => kind !== "registry").map(({ id }) => id),
+  };
+  return { ...plan, toSnapshot: () => planSnapshot(plan, facts) };
+}
+
+function lowerChain(
+  image: Chain,
+  scope: string,
+  shownAs: number | undefined,
+  compilation: Compilation,
+): ChainState {
   let chain: ChainState = {
     state: scratch().addEnv("PATH", scratchPath.slice("PATH=".length)),
     base: undefined,
     config: { Env: [scratchPath], WorkingDir: "/" },
     history: [],
     cmdSet: false,
+    force: compilation.facts.force?.kind === "replace",
   };
   for (const [index, step] of image.steps.entries()) {
-    chain = step.lower(chain, lowerContext(index, facts, commands));
+    chain = step.lower(chain, llbContext(step, { scope, index, shownAs: shownAs ?? index }, compilation));
   }
-  const definition =
-    chain.state.output() === undefined ? undefined : marshal(chain.state, { platform: facts.platform });
-  const needs = needsOf(image);
-  return {
-    platform: facts.platform,
-    definition,
-    config: imageConfig(chain, facts.platform),
-    baseConfig: chain.base,
-    steps: planSteps(image, definition),
-    commands: planCommands(definition, commands),
-    trees: needs.trees.map(({ id }) => id),
-    layouts: needs.bases.filter(({ kind }) => kind === "oci-layout").map(({ id }) => id),
-  };
+  return chain;
 }
 
-function planSteps(image: Image, definition: Definition | undefined): readonly PlanStep[] {
+function planSteps(image: Chain, definition: Definition | undefined): readonly PlanStep[] {
   const ops = image.steps.map(() => ({ vertices: [] as string[], sources: [] as string[] }));
   for (const { digest } of definition?.ops ?? []) {
     const description = definition?.metadata.get(digest)?.description;
@@ -56,13 +82,14 @@ function planSteps(image: Image, definition: Definition | undefined): readonly P
     own.vertices.push(digest);
     if (description?.[`${stepKey}.source`] === "true") own.sources.push(digest);
   }
-  return image.steps.map(({ id, title, location }, index) => ({
+  return image.steps.map(({ id, title, location, options }, index) => ({
     index,
     id,
     title,
     location,
     vertices: ops[index]?.vertices ?? [],
     sources: ops[index]?.sources ?? [],
+    timeoutMs: options?.timeoutMs,
   }));
 }
 
@@ -77,20 +104,4 @@ function planCommands(
     if (command !== undefined) found.set(digest, { step: Number(description?.[stepKey]), command });
   }
   return found;
-}
-
-// `rootfs` and `created` are the exporter's to fill in: it knows the layers and when they were made.
-function imageConfig(chain: ChainState, platform: Platform): ImageConfig {
-  const { rootfs: _rootfs, created: _created, ...base } = chain.base ?? { architecture: "", os: "" };
-  const config = Object.fromEntries(
-    Object.entries(chain.config).filter(([, value]) => value !== undefined && value !== null),
-  );
-  return {
-    ...base,
-    architecture: platform.architecture,
-    os: platform.os,
-    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    config,
-    history: chain.history,
-  };
 }

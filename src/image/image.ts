@@ -1,6 +1,8 @@
 import { captureCallSite } from "../internal/call-site.js";
 import { argumentError, describe } from "./check-args.js";
 import type { AppliedStep, Step } from "./define-step.js";
+import { imageSnapshot } from "./image-snapshot.js";
+import type { ModalLayer } from "./modal-layer.js";
 import {
   type AddLocalDirOptions,
   type AddLocalFileOptions,
@@ -9,11 +11,15 @@ import {
 } from "./steps/add-local.js";
 import { type AptInstallOptions, aptInstall } from "./steps/apt-install.js";
 import { cmd, entrypoint, label, shell, user, workdir } from "./steps/config-steps.js";
+import { type CopyFromOptions, copyFrom } from "./steps/copy-from.js";
 import { type EnvOptions, env } from "./steps/env.js";
+import { expose } from "./steps/expose.js";
 import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
 import { fromRegistry } from "./steps/from-registry.js";
 import { fromScratch } from "./steps/from-scratch.js";
+import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
 import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
+import { type ToModalLayersOptions, toModalLayers } from "./to-modal-layers.js";
 
 const brand: unique symbol = Symbol.for("kiln-engine.image") as never;
 
@@ -150,6 +156,41 @@ export class Image {
    */
   addLocalDir(localPath: string, remotePath: string, options: AddLocalDirOptions): Image {
     return this.step(addLocalDir, { localPath, remotePath, options });
+  }
+
+  /** Records ports that containers listen on: `expose(8080, "53/udp")`. */
+  expose(...ports: readonly (number | string)[]): Image {
+    return this.step(expose, ports);
+  }
+
+  /**
+   * Sets how a runtime checks that a container is well: a command for the image's shell, an argv, or `"none"` to drop
+   * what the base has.
+   */
+  healthcheck(test: string | readonly string[], options?: HealthcheckOptions): Image {
+    return this.step(healthcheck, { test, options });
+  }
+
+  /**
+   * Copies files of another image, as `COPY --from` does: that image is built as far as they need it.
+   *
+   * Both paths are absolute; `to` is `from` unless given. A directory brings its contents; owners, modes and times stay.
+   */
+  copyFrom(image: Image, from: string, to?: string, options?: CopyFromOptions): Image {
+    return this.step(copyFrom, { image, from, to, options });
+  }
+
+  /**
+   * The commands that Modal's builder 2025.06 runs for this chain, layer by layer, base first: see {@link toModalLayers}.
+   * Throws `ERR_KILN_UNSUPPORTED` and `ERR_KILN_READER_NEEDED`.
+   */
+  toModalLayers(options?: ToModalLayersOptions): readonly ModalLayer[] {
+    return toModalLayers(this, options);
+  }
+
+  /** The chain as text, alike on every machine, for snapshot tests. No values of secrets are in it. */
+  toSnapshot(): string {
+    return imageSnapshot(this);
   }
 
   /** Hands the image to a function and returns what that makes of it: a chain continued elsewhere. */

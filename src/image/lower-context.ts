@@ -1,19 +1,9 @@
-import { KilnError } from "../errors.js";
 import type { ConstraintOptions } from "../llb/constraints.js";
-import type { CacheSharing, RunMount } from "../llb/exec-options.js";
-import { copy, mkfile } from "../llb/file-action.js";
-import { image } from "../llb/image.js";
-import { local } from "../llb/local.js";
-import { ociLayout } from "../llb/oci-layout.js";
-import { type State, scratch } from "../llb/state.js";
-import type { BaseFact, Facts } from "../model/facts.js";
+import type { CacheSharing } from "../llb/exec-options.js";
 import type { Platform } from "../oci/platform.js";
-import { type ChainState, withLayerHistory } from "./chain-state.js";
-import { needId } from "./need-id.js";
-import { stepKey } from "./step-key.js";
-
-/** 1980-01-01T00:00:02Z: the earliest time that Python's zip files can hold. */
-const defaultFileTime = 315_532_802;
+import type { BuilderVersion } from "./builder-version.js";
+import type { ChainState } from "./chain-state.js";
+import type { ConfigChange } from "./config-change.js";
 
 /** A cache directory of one command, shared by all builds on the daemon that use its id. */
 export interface CacheMount {
@@ -22,22 +12,60 @@ export interface CacheMount {
   readonly sharing: CacheSharing;
 }
 
-/** A command for {@link LowerContext.run}. */
-export interface RunRequest {
-  readonly argv: readonly string[];
-  /** What errors and history show; the argv without its shell, mostly. */
-  readonly command: string;
-  /** The op's name in progress. */
-  readonly title: string;
-  /** Environment of this command alone. */
+/** A small file that a command sees; nothing of it stays in the image. */
+export interface FileMount {
+  readonly target: string;
+  readonly content: string | Uint8Array;
+}
+
+/** A directory of small files that a command sees; nothing of it stays in the image. */
+export interface DirMount {
+  readonly target: string;
+  /** By relative path. */
+  readonly files: ReadonlyMap<string, string | Uint8Array>;
+  /** The command may write there, for nobody to see. Default false. */
+  readonly writable?: boolean | undefined;
+}
+
+/** Files of another image that a command sees, read-only. */
+export interface ImageMount {
+  readonly target: string;
+  /** Key of one of the step's bases or images. */
+  readonly image: string;
+  /** Path in that image. */
+  readonly from: string;
+}
+
+/** A local tree that a command sees, read-only. */
+export interface TreeMount {
+  readonly target: string;
+  /** Key of one of the step's trees. */
+  readonly tree: string;
+  /** Path in the tree: `/file` for one of a single file. Default `/`. */
+  readonly from?: string | undefined;
+}
+
+/** A command for {@link LowerContext.run}: a script for the chain's shell, or an argv. */
+export type RunRequest = RunRequestParts &
+  ({ readonly script: string } | { readonly argv: readonly string[] });
+
+/** What a {@link RunRequest} has beside its command. */
+export interface RunRequestParts {
+  /** What errors and history show; default: the script, or the argv with quotes. */
+  readonly command?: string | undefined;
+  /** The op's name in progress; default: the step's title. */
+  readonly title?: string | undefined;
+  /** Environment of this command alone; that of the step's options comes after it and wins. */
   readonly env?: readonly (readonly [string, string])[] | undefined;
+  /** Working directory of this command alone; default: the chain's. */
+  readonly dir?: string | undefined;
   readonly caches?: readonly CacheMount[] | undefined;
-  /** Keys of the step's secrets: the command gets their variables. */
-  readonly secrets?: readonly string[] | undefined;
-  /** Full name of a CDI device that the command runs with. */
-  readonly device?: string | undefined;
-  /** Small files that the command sees in place of the image's own; nothing of them stays. */
-  readonly files?: readonly { readonly target: string; readonly content: string }[] | undefined;
+  readonly files?: readonly FileMount[] | undefined;
+  readonly dirs?: readonly DirMount[] | undefined;
+  readonly images?: readonly ImageMount[] | undefined;
+  readonly trees?: readonly TreeMount[] | undefined;
+  /** Directories that are empty for the command, in memory. */
+  readonly tmpfs?: readonly string[] | undefined;
 }
 
 /** A copy out of a local tree for {@link LowerContext.copyTree}. */
@@ -52,136 +80,56 @@ export interface CopyTreeRequest {
   readonly contents: boolean;
   /** Keep file times instead of setting all to one. */
   readonly keepMtime: boolean;
-  readonly title: string;
+  readonly title?: string | undefined;
+}
+
+/** A copy out of another image for {@link LowerContext.copyImage}. Owners, modes and times are kept. */
+export interface CopyImageRequest {
+  /** Key of one of the step's images or bases. */
+  readonly image: string;
+  /** Path in that image; a directory brings its contents. */
+  readonly from: string;
+  /** Path in the chain's image. A trailing `/` puts a file into that directory under its own name. */
+  readonly to: string;
+  readonly title?: string | undefined;
+}
+
+/** Asks the Dockerfile frontend of the daemon, by {@link LowerContext.dockerfile}. */
+export interface DockerfileRequest {
+  /** Names this question among those of the step. */
+  readonly key: string;
+  readonly text: string | Uint8Array;
+  /** Key of the tree that COPY and ADD read; default: an empty one. */
+  readonly context?: string | undefined;
+  /** The stage to build; default the last. */
+  readonly target?: string | undefined;
+  readonly buildArgs?: Readonly<Record<string, string>> | undefined;
+  /** Stages and `FROM`s of this name are the chain so far, with its config. */
+  readonly baseName?: string | undefined;
 }
 
 /** What a step's `lower` works with: facts about the outside, and helpers that add ops as all steps do. */
 export interface LowerContext {
   readonly platform: Platform;
+  readonly builder: BuilderVersion;
   /** The chain begun by one of the step's bases: its files, config and history. */
   base(key: string): ChainState;
-  /** Content of one of the step's files. */
-  file(key: string): Uint8Array;
-  /** Runs a command as root with the chain's environment and directory; one layer. */
+  /** One of the step's other chains, compiled. */
+  image(key: string): ChainState;
+  /** Content of one of the step's files; `undefined` for one that is optional and not there. */
+  file(key: string): Uint8Array | undefined;
+  /** Paths that one of the step's listings found. */
+  listing(key: string): readonly string[];
+  /** Runs a command as root with the chain's environment and directory and the step's options; one layer. */
   run(chain: ChainState, request: RunRequest): ChainState;
   /** Copies files of a local tree into the image, as root's and with fixed times; one layer. */
   copyTree(chain: ChainState, request: CopyTreeRequest): ChainState;
+  /** Copies files of another image; one layer. */
+  copyImage(chain: ChainState, request: CopyImageRequest): ChainState;
+  /** Changes the config, for later steps and containers; no layer. */
+  configure(chain: ChainState, change: ConfigChange): ChainState;
+  /** The chain as a Dockerfile makes it. */
+  dockerfile(chain: ChainState, request: DockerfileRequest): ChainState;
   /** Constraints for ops that a step makes itself: they tie the op to the step in progress and errors. */
   constraints(title: string): ConstraintOptions;
-}
-
-/** Makes the context of step `index`; `onCommand` hears which op's description names which command. */
-export function lowerContext(index: number, facts: Facts, commands: string[]): LowerContext {
-  const lookUp = <T>(map: ReadonlyMap<string, T>, key: string): T => {
-    const found = map.get(needId(index, key));
-    if (found !== undefined) return found;
-    throw new KilnError(
-      "ERR_KILN_INVALID_ARGUMENT",
-      `step ${index + 1} asks for "${key}", which it did not name in needs`,
-    );
-  };
-  const constraints = (title: string): ConstraintOptions => ({
-    customName: title,
-    description: { [stepKey]: String(index) },
-  });
-  const sourceConstraints = (title: string): ConstraintOptions => ({
-    customName: title,
-    description: { [stepKey]: String(index), [`${stepKey}.source`]: "true" },
-  });
-  const { platform, localUniqueId } = facts;
-  return {
-    platform,
-    constraints,
-    file: (key) => lookUp(facts.files, key),
-    base: (key) => baseState(lookUp(facts.bases, key), platform, sourceConstraints),
-    run(chain, request) {
-      const command = commands.push(request.command) - 1;
-      const state = chain.state
-        .run(request.argv, {
-          ...constraints(request.title),
-          description: { [stepKey]: String(index), [`${stepKey}.command`]: String(command) },
-          env: Object.fromEntries(request.env ?? []),
-          secrets: (request.secrets ?? []).flatMap((key) =>
-            lookUp(facts.secrets, key).map(({ env, id }) => ({ env, id })),
-          ),
-          cdiDevices: request.device === undefined ? [] : [{ name: request.device }],
-          mounts: [
-            ...(request.caches ?? []).map(cacheMount),
-            ...(request.files ?? []).map((file) =>
-              fileMount(file, sourceConstraints(`prepare ${file.target}`)),
-            ),
-          ],
-        })
-        .root();
-      return withLayerHistory({ ...chain, state }, `RUN ${request.command}`);
-    },
-    copyTree(chain, request) {
-      const tree = lookUp(facts.trees, request.tree);
-      const source = local(tree.name, {
-        sharedKeyHint: tree.sharedKeyHint,
-        localUniqueId,
-        ...sourceConstraints(`load ${request.title}`),
-      });
-      const seconds = facts.sourceDateEpoch ?? defaultFileTime;
-      const action = copy(source, {
-        src: request.from,
-        dest: request.to,
-        copyDirContentsOnly: request.contents,
-        createDestPath: true,
-        ...(request.keepMtime ? {} : { createdTime: BigInt(seconds) * 1_000_000_000n }),
-      });
-      const state = chain.state.file(action, constraints(request.title));
-      // Not the title: a path of this machine's would make the image differ from one machine to the next.
-      return withLayerHistory(
-        { ...chain, state },
-        `COPY ${request.contents ? "directory" : "file"} ${request.to}`,
-      );
-    },
-  };
-}
-
-function cacheMount({ target, id, sharing }: CacheMount): RunMount {
-  return { target, source: scratch(), cache: { id, sharing } };
-}
-
-// A read-only bind of one file: what was at the target, or nothing, is there again after the command.
-function fileMount(
-  file: { readonly target: string; readonly content: string },
-  constraints: ConstraintOptions,
-): RunMount {
-  const { target, content } = file;
-  const source = scratch().file(mkfile("/file", content, { mode: 0o644, createdTime: 0n }), constraints);
-  return { target, source, sourcePath: "/file", readonly: true };
-}
-
-function baseState(
-  fact: BaseFact,
-  platform: Platform,
-  constraints: (title: string) => ConstraintOptions,
-): ChainState {
-  const source =
-    fact.kind === "registry"
-      ? image(fact.ref, { platform, ...constraints(`from ${fact.ref}`) })
-      : ociLayout(`kiln/layout@${fact.digest}`, {
-          platform,
-          storeId: fact.store,
-          ...constraints(`from OCI layout ${fact.digest.slice(0, 19)}`),
-        });
-  const config = fact.config.config ?? {};
-  return {
-    state: withSurroundings(source, config.Env ?? [], config.WorkingDir),
-    base: fact.config,
-    config,
-    history: fact.config.history ?? [],
-    cmdSet: false,
-  };
-}
-
-function withSurroundings(state: State, env: readonly string[], dir: string | undefined): State {
-  let next = state;
-  for (const entry of env) {
-    const equals = entry.indexOf("=");
-    if (equals > 0) next = next.addEnv(entry.slice(0, equals), entry.slice(equals + 1));
-  }
-  return dir === undefined || dir === "" ? next : next.dir(dir);
 }

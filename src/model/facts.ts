@@ -1,3 +1,4 @@
+import type { Definition } from "../llb/definition.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Platform } from "../oci/platform.js";
 import type { SecretVariable } from "./secret.js";
@@ -32,15 +33,39 @@ export interface TreeFact {
   readonly sharedKeyHint: string;
 }
 
+/** What a frontend made of a chain so far. */
+export interface FrontendFact {
+  /** `undefined` = an empty result. */
+  readonly definition: Definition | undefined;
+  readonly config: ImageConfig;
+}
+
+/**
+ * How much of a chain runs again whatever is cached: `replace` = all of it, and later builds get its results;
+ * `apart` = all of it, while later builds still get what was cached before, as `nonce` names this build alone.
+ */
+export type ForceFact = { readonly kind: "replace" } | { readonly kind: "apart"; readonly nonce: string };
+
 /** What compiling a chain needs from outside; gathered by the engine, keyed by the ids in `Needs`. */
 export interface Facts {
   readonly platform: Platform;
+  /** Which semantics the built-in steps have. */
+  readonly builderVersion: string;
   readonly bases: ReadonlyMap<string, BaseFact>;
   readonly trees: ReadonlyMap<string, TreeFact>;
-  /** Contents of small files. */
+  /** Contents of small files; one that is optional and not there has no entry. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Paths found, sorted, relative to the directory that was listed. */
+  readonly listings: ReadonlyMap<string, readonly string[]>;
   /** The variables of secrets. */
   readonly secrets: ReadonlyMap<string, readonly SecretVariable[]>;
+  /** What frontends answered, asked for by `compile` with a `FrontendRequest`. */
+  readonly frontends: ReadonlyMap<string, FrontendFact>;
+  /** Default: only what is forced by its own step. */
+  readonly force?: ForceFact | undefined;
+  /** Session's ids of certificates that commands trust: of the whole build, and of steps by need id. */
+  readonly caBundle?: string | undefined;
+  readonly caBundles: ReadonlyMap<string, string>;
   /** Seconds since 1970 for every copied file; `undefined` = 1980-01-01T00:00:02Z. */
   readonly sourceDateEpoch: number | undefined;
   /** Value of `local.unique`: keeps this build's local sources apart from those of any other session. */

@@ -17,6 +17,8 @@ export interface PlanStep {
   readonly vertices: readonly string[];
   /** Those of them that bring something in (a base, local files) rather than make something of it. */
   readonly sources: readonly string[];
+  /** The step fails when its ops run longer than this, all together; `undefined` = no limit. */
+  readonly timeoutMs: number | undefined;
 }
 
 /** A command that an op runs, so that its failure can name it. */
@@ -42,4 +44,6 @@ export interface Plan {
   readonly trees: readonly string[];
   /** Ids (in `Needs.bases`) of the OCI layouts that the session must serve. */
   readonly layouts: readonly string[];
+  /** The plan as text, alike on every machine: what it would run, and the image's config. */
+  toSnapshot(): string;
 }

@@ -373,10 +373,13 @@ describeEachEngine("the source lock", ({ name, address }) => {
         ...{ kind: "registry", id: "base", location: { file: "image.ts", line: 1, column: 1 } },
         ref: `${front.host}/${repository}`,
       };
-      const needs = { bases: [need], trees: [], files: [], secrets: [], devices: [] };
-      const inputs = { files: new Map(), treeFacts: new Map(), trees: new Map(), layouts: new Map() };
+      const needs = {
+        ...{ bases: [need], trees: [], files: [], listings: [] },
+        ...{ secrets: [], devices: [], caBundles: [] },
+      };
+      const inputs = { treeFacts: new Map(), trees: new Map(), layouts: new Map() };
       const where = { connection: client.connection, session, platform: amd64 };
-      const options = { ...where, inputs, policy: {}, signal: undefined };
+      const options = { ...where, inputs, mirrors: {}, policy: {}, signal: undefined };
       await expect(resolveBases(needs, { ...options, pull: "locked" })).rejects.toMatchObject({
         code: "ERR_KILN_SOURCE_UNLOCKED",
         location: need.location,

@@ -3,6 +3,7 @@ import { checkOptions } from "../../internal/check-options.js";
 import { argumentError, checkLocalPath, checkRemotePath, describe } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
 import { checkPattern, FilePatternMatcher } from "../file-pattern-matcher.js";
+import { modalLayer } from "../modal-layer.js";
 
 /** Options of `addLocalFile`. */
 export interface AddLocalFileOptions {
@@ -49,17 +50,18 @@ export const addLocalFile: Step<AddLocalInput<AddLocalFileOptions>> = defineStep
   },
   title: ({ localPath, remotePath }) => `addLocalFile ${localPath} → ${remotePath}`,
   needs: ({ localPath, mode }) => ({
-    trees: { source: { kind: "file", path: localPath, ignore: [], ignoreFile: undefined, mode } },
+    trees: { source: { kind: "file", path: localPath, ignore: [], ignoreFiles: [], mode } },
   }),
-  lower: (chain, { localPath, remotePath, keepMtime }, context) =>
+  lower: (chain, { remotePath, keepMtime }, context) =>
     context.copyTree(chain, {
       tree: "source",
       from: "/file",
       to: remotePath,
       contents: false,
       keepMtime,
-      title: `addLocalFile ${localPath} → ${remotePath}`,
     }),
+  traits: () => ({ changes: "local" }),
+  modal: ({ localPath, remotePath }) => [modalLayer(["COPY . /"], { [remotePath]: localPath })],
 });
 
 /** Copies the contents of a local directory into a directory of the image, which is made if need be. */
@@ -75,21 +77,24 @@ export const addLocalDir: Step<AddLocalInput<AddLocalDirOptions>> = defineStep({
         kind: "dir",
         path: localPath,
         ignore,
-        ignoreFile: ignoreFile === undefined ? undefined : "ignore",
+        ignoreFiles: ignoreFile === undefined ? [] : ["ignore"],
         mode,
       },
     },
     ...(ignoreFile === undefined ? {} : { files: { ignore: { path: ignoreFile } } }),
   }),
-  lower: (chain, { localPath, remotePath, keepMtime }, context) =>
+  lower: (chain, { remotePath, keepMtime }, context) =>
     context.copyTree(chain, {
       tree: "source",
       from: "/",
       to: remotePath,
       contents: true,
       keepMtime,
-      title: `addLocalDir ${localPath} → ${remotePath}`,
     }),
+  traits: () => ({ changes: "local" }),
+  modal: ({ localPath, remotePath }) => [
+    modalLayer(["COPY . /"], { [`${remotePath.replace(/\/$/, "")}/**`]: localPath }),
+  ],
 });
 
 function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: readonly string[]): AddLocalArgs {

@@ -1,15 +1,9 @@
-import { checkOptions } from "../../internal/check-options.js";
 import { formatPlatform } from "../../oci/platform.js";
 import { argumentError, splitVariadic } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
+import { modalLayer } from "../modal-layer.js";
 import { shellQuote } from "../shell-quote.js";
-import {
-  checkStepOptions,
-  optionNeeds,
-  optionRequest,
-  type StepOptions,
-  stepOptionKeys,
-} from "./step-options.js";
+import { checkFlag, checkStepOptions, type StepOptions } from "../step-options.js";
 
 /** Options of `aptInstall`. */
 export interface AptInstallOptions extends StepOptions {
@@ -30,17 +24,14 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
   version: 1,
   validate(input: readonly unknown[]) {
     const { items, options } = splitVariadic<AptInstallOptions>("aptInstall", input);
-    checkOptions("aptInstall", options, [...stepOptionKeys, "recommends"]);
+    const checked = checkStepOptions("aptInstall", options, ["recommends"]);
     for (const item of items) checkPackage(item);
-    const recommends = options?.recommends ?? true;
-    if (typeof recommends !== "boolean")
-      throw argumentError("aptInstall", "recommends must be true or false");
-    return { packages: [...new Set(items)], recommends, ...checkStepOptions("aptInstall", options) };
+    const recommends = checkFlag("aptInstall", "recommends", options?.recommends, true);
+    return { packages: [...new Set(items)], recommends, options: checked };
   },
-  title: ({ packages, name }) => name ?? `aptInstall ${packages.join(" ")}`,
-  needs: optionNeeds,
-  lower(chain, args, context) {
-    const { packages, recommends, env, name } = args;
+  title: ({ packages }) => `aptInstall ${packages.join(" ")}`,
+  options: ({ options }) => options,
+  lower(chain, { packages, recommends }, context) {
     const install = [
       "apt-get",
       "install",
@@ -52,11 +43,9 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
     const command = `apt-get update && ${install.map(shellQuote).join(" ")}`;
     const cache = formatPlatform(context.platform);
     return context.run(chain, {
-      ...optionRequest(args),
       argv: ["/bin/sh", "-c", command],
       command,
-      env: [["DEBIAN_FRONTEND", "noninteractive"], ...env],
-      title: name ?? `aptInstall ${packages.join(" ")}`,
+      env: [["DEBIAN_FRONTEND", "noninteractive"]],
       caches: [
         { target: "/var/cache/apt", id: `kiln-apt-archives-${cache}`, sharing: "locked" },
         { target: "/var/lib/apt/lists", id: `kiln-apt-lists-${cache}`, sharing: "locked" },
@@ -64,6 +53,10 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
       files: [{ target: "/etc/apt/apt.conf.d/docker-clean", content: keepDownloads }],
     });
   },
+  traits: ({ packages }) => ({ packages: packages.map((spec) => ({ manager: "apt", spec })) }),
+  modal: ({ packages }) => [
+    modalLayer(["RUN apt-get update", `RUN apt-get install -y ${packages.map(shellQuote).join(" ")}`]),
+  ],
 });
 
 function checkPackage(name: string): void {

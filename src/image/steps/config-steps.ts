@@ -1,8 +1,8 @@
-import { posix } from "node:path";
-import { withConfig, withEmptyHistory } from "../chain-state.js";
 import { argumentError, checkStringList, describe } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
-import { checkEnv } from "./step-options.js";
+import { modalLayer } from "../modal-layer.js";
+import { shellQuote } from "../shell-quote.js";
+import { checkEnv } from "../step-options.js";
 
 /**
  * Sets the working directory of later steps and of containers. A relative path is joined to the current one.
@@ -13,16 +13,15 @@ export const workdir: Step<string> = defineStep({
   version: 1,
   validate(path: string) {
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
-      throw argumentError("workdir", `needs a path inside the image, got ${describe(path)}`);
+      throw argumentError("workdir", `needs a path inside the image, got ${describe(path)}`, {
+        hint: 'Write workdir("/app").',
+      });
     }
     return path;
   },
   title: (path) => `workdir ${path}`,
-  lower(chain, path) {
-    const WorkingDir = posix.resolve("/", chain.config.WorkingDir ?? "/", path);
-    const next = withConfig({ ...chain, state: chain.state.dir(WorkingDir) }, { WorkingDir });
-    return withEmptyHistory(next, `WORKDIR ${WorkingDir}`);
-  },
+  lower: (chain, path, context) => context.configure(chain, { kind: "workdir", path }),
+  modal: (path) => [modalLayer([`WORKDIR ${shellQuote(path)}`])],
 });
 
 /** Sets the user that containers run as. Build steps run as root all the same. */
@@ -36,7 +35,7 @@ export const user: Step<string> = defineStep({
     });
   },
   title: (name) => `user ${name}`,
-  lower: (chain, name) => withEmptyHistory(withConfig(chain, { User: name }), `USER ${name}`),
+  lower: (chain, name, context) => context.configure(chain, { kind: "user", user: name }),
 });
 
 /** Adds labels; a label that is there already is replaced. */
@@ -45,11 +44,7 @@ export const label: Step<Readonly<Record<string, string>>> = defineStep({
   version: 1,
   validate: (labels: Readonly<Record<string, string>>) => checkEnv("label", labels),
   title: (entries) => `label ${entries.map(([key]) => key).join(" ")}`,
-  lower(chain, entries) {
-    const Labels = { ...chain.config.Labels, ...Object.fromEntries(entries) };
-    const line = entries.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(" ");
-    return withEmptyHistory(withConfig(chain, { Labels }), `LABEL ${line}`);
-  },
+  lower: (chain, entries, context) => context.configure(chain, { kind: "label", entries }),
 });
 
 /**
@@ -61,11 +56,8 @@ export const entrypoint: Step<readonly string[]> = defineStep({
   version: 1,
   validate: (argv: readonly string[]) => checkStringList("entrypoint", argv, '["python", "-m", "app"]'),
   title: (argv) => `entrypoint ${JSON.stringify(argv)}`,
-  lower(chain, argv) {
-    const Entrypoint = argv.length === 0 ? undefined : argv;
-    const next = withConfig(chain, { Entrypoint, ...(chain.cmdSet ? {} : { Cmd: undefined }) });
-    return withEmptyHistory(next, `ENTRYPOINT ${JSON.stringify(argv)}`);
-  },
+  lower: (chain, argv, context) => context.configure(chain, { kind: "entrypoint", argv }),
+  modal: (argv) => [modalLayer([`ENTRYPOINT ${modalList(argv)}`])],
 });
 
 /** Sets the arguments that containers run with unless given others. An empty list clears it. */
@@ -74,10 +66,8 @@ export const cmd: Step<readonly string[]> = defineStep({
   version: 1,
   validate: (argv: readonly string[]) => checkStringList("cmd", argv, '["--port", "80"]'),
   title: (argv) => `cmd ${JSON.stringify(argv)}`,
-  lower(chain, argv) {
-    const next = withConfig({ ...chain, cmdSet: true }, { Cmd: argv.length === 0 ? undefined : argv });
-    return withEmptyHistory(next, `CMD ${JSON.stringify(argv)}`);
-  },
+  lower: (chain, argv, context) => context.configure(chain, { kind: "cmd", argv }),
+  modal: (argv) => [modalLayer([`CMD ${modalList(argv)}`])],
 });
 
 /** Sets the shell of later `runCommands`; it is recorded in the config as Docker's SHELL is. */
@@ -94,6 +84,11 @@ export const shell: Step<readonly string[]> = defineStep({
     return list;
   },
   title: (argv) => `shell ${JSON.stringify(argv)}`,
-  lower: (chain, argv) =>
-    withEmptyHistory(withConfig(chain, { Shell: argv }), `SHELL ${JSON.stringify(argv)}`),
+  lower: (chain, argv, context) => context.configure(chain, { kind: "shell", argv }),
+  modal: (argv) => [modalLayer([`SHELL ${modalList(argv)}`])],
 });
+
+// Modal joins the strings between quotes and escapes nothing.
+function modalList(argv: readonly string[]): string {
+  return `[${argv.map((item) => `"${item}"`).join(", ")}]`;
+}

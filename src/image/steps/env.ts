@@ -1,10 +1,8 @@
 import { checkOptions } from "../../internal/check-options.js";
-import { envOf, withConfig, withEmptyHistory } from "../chain-state.js";
-import { argumentError } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
-import { expandEnv } from "../expand-env.js";
+import { modalLayer } from "../modal-layer.js";
 import { shellQuote } from "../shell-quote.js";
-import { checkEnv } from "./step-options.js";
+import { checkEnv, checkFlag } from "../step-options.js";
 
 /** Options of `env`. */
 export interface EnvOptions {
@@ -28,22 +26,10 @@ export const env: Step<EnvInput> = defineStep({
   version: 1,
   validate({ vars, options }: EnvInput) {
     checkOptions("env", options, ["expand"]);
-    const expand = options?.expand ?? true;
-    if (typeof expand !== "boolean") throw argumentError("env", "expand must be true or false");
-    return { entries: checkEnv("env", vars), expand };
+    return { entries: checkEnv("env", vars), expand: checkFlag("env", "expand", options?.expand, true) };
   },
   title: ({ entries }) => `env ${entries.map(([key]) => key).join(" ")}`,
-  lower(chain, { entries, expand }, _context) {
-    const before = envOf(chain.config);
-    const values = new Map(before);
-    let { state } = chain;
-    for (const [key, value] of entries) {
-      const expanded = expand ? expandEnv(value, before) : value;
-      values.set(key, expanded);
-      state = state.addEnv(key, expanded);
-    }
-    const Env = [...values].map(([key, value]) => `${key}=${value}`);
-    const line = entries.map(([key]) => `${key}=${shellQuote(values.get(key) ?? "")}`).join(" ");
-    return withEmptyHistory(withConfig({ ...chain, state }, { Env }), `ENV ${line}`);
-  },
+  lower: (chain, { entries, expand }, context) => context.configure(chain, { kind: "env", entries, expand }),
+  traits: ({ entries }) => ({ env: Object.fromEntries(entries) }),
+  modal: ({ entries }) => [modalLayer(entries.map(([key, value]) => `ENV ${key}=${shellQuote(value)}`))],
 });

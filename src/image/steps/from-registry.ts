@@ -20,4 +20,6 @@ export const fromRegistry: Step<FromRegistryInput> = defineStep({
   title: ({ written }) => `fromRegistry ${written}`,
   needs: ({ ref }) => ({ bases: { base: { kind: "registry", ref } } }),
   lower: (_chain, _args, context) => context.base("base"),
+  traits: ({ written }) => ({ baseRef: written }),
+  modal: ({ written }) => [{ commands: [`FROM ${written}`], contextFiles: {} }],
 });

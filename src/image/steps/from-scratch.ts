@@ -7,4 +7,5 @@ export const fromScratch: Step<undefined> = defineStep({
   validate: () => undefined,
   title: () => "fromScratch",
   lower: (chain) => chain,
+  modal: () => [{ commands: ["FROM scratch"], contextFiles: {} }],
 });

@@ -1,14 +1,8 @@
-import { checkOptions } from "../../internal/check-options.js";
-import { defaultShell } from "../chain-state.js";
 import { argumentError, splitVariadic } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
-import {
-  checkStepOptions,
-  optionNeeds,
-  optionRequest,
-  type StepOptions,
-  stepOptionKeys,
-} from "./step-options.js";
+import { modalLayer } from "../modal-layer.js";
+import { oneLine } from "../one-line.js";
+import { checkStepOptions, type StepOptions } from "../step-options.js";
 
 /** Options of `runCommands`. */
 export type RunCommandsOptions = StepOptions;
@@ -24,28 +18,26 @@ export const runCommands: Step<readonly unknown[]> = defineStep({
   version: 1,
   validate(input: readonly unknown[]) {
     const { items, options } = splitVariadic<RunCommandsOptions>("runCommands", input);
-    checkOptions("runCommands", options, stepOptionKeys);
+    const checked = checkStepOptions("runCommands", options);
     for (const command of items) {
       if (command.trim() === "") throw argumentError("runCommands", "an empty command does nothing");
       if (command.includes("\0")) throw argumentError("runCommands", "a command cannot hold a NUL character");
     }
-    return { commands: items, ...checkStepOptions("runCommands", options) };
+    return { commands: items, options: checked };
   },
-  title: ({ commands, name }) => name ?? `runCommands ${oneLine(commands.join(" && "))}`,
-  needs: optionNeeds,
-  lower(chain, args, context) {
-    const { commands, name } = args;
+  title: ({ commands }) => `runCommands ${oneLine(commands.join(" && "))}`,
+  options: ({ options }) => options,
+  lower(chain, { commands, options }, context) {
     let next = chain;
     for (const command of commands) {
-      const argv = [...(next.config.Shell ?? defaultShell), command];
-      const title = name === undefined ? `runCommands ${oneLine(command)}` : `${name}: ${oneLine(command)}`;
-      next = context.run(next, { ...optionRequest(args), argv, command, title });
+      const title = `${options.name === undefined ? "runCommands " : `${options.name}: `}${oneLine(command)}`;
+      next = context.run(next, { script: command, title });
     }
     return next;
   },
+  traits: ({ commands }) => ({
+    commands: commands.map((text) => ({ kind: "shell", text })),
+    layers: commands.length,
+  }),
+  modal: ({ commands }) => [modalLayer(commands.map((command) => `RUN ${command}`))],
 });
-
-function oneLine(text: string): string {
-  const line = text.trim().replaceAll(/\s*\n\s*/g, " ⏎ ");
-  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
-}

@@ -17,6 +17,8 @@ export interface ResolveLockedImageOptions {
   readonly resolveMode?: ResolveImageOptions["resolveMode"];
   /** The call that named the image, for the error. */
   readonly location?: CallSite | undefined;
+  /** A full reference to ask for in place of the name: where a mirror has the image. */
+  readonly at?: string | undefined;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function resolveLockedImage(
   options: ResolveLockedImageOptions,
 ): Promise<ResolvedImage> {
   const { platform, lock, pull } = options;
-  const reference = parseReference(name.source.slice(imageScheme.length));
+  const reference = parseReference(options.at ?? name.source.slice(imageScheme.length));
   const resolve = (digest: string | undefined, mode: ResolveImageOptions["resolveMode"]) =>
     gateway.resolveImageConfig(formatReference({ ...reference, digest }), { platform, resolveMode: mode });
   const resolveMode = options.resolveMode ?? "default";

@@ -7,40 +7,8 @@ import { Image } from "../../../src/image/image.js";
 import { needsOf } from "../../../src/image/needs-of.js";
 import { shellQuote } from "../../../src/image/shell-quote.js";
 import { decodeOp } from "../../../src/llb/decode-op.js";
-import type { Facts } from "../../../src/model/facts.js";
 import type { Plan } from "../../../src/model/plan.js";
-import type { ContainerConfig, ImageConfig } from "../../../src/oci/image-config.js";
-
-const digest = `sha256:${"a".repeat(64)}`;
-
-function facts(config: ContainerConfig = {}, extra: Partial<Facts> = {}): Facts {
-  const baseConfig: ImageConfig = {
-    architecture: "amd64",
-    os: "linux",
-    created: "2020-01-01T00:00:00Z",
-    config,
-    rootfs: { type: "layers", diff_ids: [digest] },
-    history: [{ created_by: "base" }],
-    "moby.unknown": 1,
-  };
-  return {
-    platform: { os: "linux", architecture: "amd64" },
-    bases: new Map([
-      [
-        "0.base",
-        { kind: "registry", ref: `docker.io/library/debian:latest@${digest}`, digest, config: baseConfig },
-      ],
-    ]),
-    trees: new Map(
-      [1, 2, 3].map((step) => [`${step}.source`, { name: `tree${step}`, sharedKeyHint: `key${step}` }]),
-    ),
-    secrets: new Map(),
-    files: new Map(),
-    sourceDateEpoch: undefined,
-    localUniqueId: "unique",
-    ...extra,
-  };
-}
+import { facts } from "./facts.js";
 
 const base = Image.fromRegistry("debian");
 
@@ -185,6 +153,7 @@ describe("commands", () => {
     expect(exec?.mounts.map(({ dest, cacheOpt }) => [dest, cacheOpt?.ID ?? ""])).toEqual([
       ["/", ""],
       ["/etc/apt/apt.conf.d/docker-clean", ""],
+      ["/run/kiln/mark", ""],
       ["/var/cache/apt", "kiln-apt-archives-linux/amd64"],
       ["/var/lib/apt/lists", "kiln-apt-lists-linux/amd64"],
     ]);
@@ -200,7 +169,14 @@ describe("local files", () => {
     });
     expect(needsOf(image)).toMatchObject({
       trees: [
-        { id: "1.source", kind: "dir", path: "src", ignore: [], ignoreFile: "1.ignore", mode: "normalize" },
+        {
+          id: "1.source",
+          kind: "dir",
+          path: "src",
+          ignore: [],
+          ignoreFiles: ["1.ignore"],
+          mode: "normalize",
+        },
       ],
       files: [{ id: "1.ignore", path: ".dockerignore" }],
     });

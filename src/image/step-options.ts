@@ -1,7 +1,6 @@
-import { argumentError, describe } from "../check-args.js";
-import type { StepNeeds } from "../define-step.js";
-import type { RunRequest } from "../lower-context.js";
-import { Secret } from "../secret.js";
+import { checkOptions } from "../internal/check-options.js";
+import { argumentError, describe } from "./check-args.js";
+import { Secret } from "./secret.js";
 
 /** Options of every step that runs something. */
 export interface StepOptions {
@@ -16,10 +15,24 @@ export interface StepOptions {
    * model such as `"H100"` is recorded, and refused by builds until they can choose a worker by it.
    */
   readonly gpu?: string | undefined;
+  /**
+   * Run the step, and all after it, though they are cached; later builds get what they make. Default false; a build's
+   * own `forceBuild` does it for the whole chain.
+   */
+  readonly forceBuild?: boolean | undefined;
+  /** The build fails with `ERR_KILN_STEP_TIMEOUT` once the step's commands have run this long. Default no limit. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * A PEM file of the certificates that the step's programs trust (apt, curl, git, Node, pip, uv, OpenSSL), in place of
+   * the build's `caBundle`; `false` = those of the image. Its content is in no image and no cache key.
+   */
+  readonly caBundle?: string | false | undefined;
 }
 
 /** Keys of {@link StepOptions}. */
-export const stepOptionKeys: readonly string[] = ["name", "env", "secrets", "gpu"];
+export const stepOptionKeys: readonly string[] = [
+  ...["name", "env", "secrets", "gpu", "forceBuild", "timeoutMs", "caBundle"],
+];
 
 /** {@link StepOptions} checked. */
 export interface CheckedStepOptions {
@@ -27,33 +40,9 @@ export interface CheckedStepOptions {
   readonly env: readonly (readonly [string, string])[];
   readonly secrets: readonly Secret[];
   readonly gpu: string | undefined;
-}
-
-/** What a step that takes {@link StepOptions} needs for them, beside its own needs. */
-export function optionNeeds({ secrets, gpu }: CheckedStepOptions): StepNeeds {
-  return {
-    secrets: Object.fromEntries(secrets.map((secret, index) => [secretKey(index), secret])),
-    devices: gpu === undefined ? {} : { [deviceKey]: { gpu } },
-  };
-}
-
-/** What `LowerContext.run` takes for {@link StepOptions}: every command of the step gets the same. */
-export function optionRequest({
-  env,
-  secrets,
-  gpu,
-}: CheckedStepOptions): Pick<RunRequest, "env" | "secrets" | "device"> {
-  return {
-    env,
-    secrets: secrets.map((_secret, index) => secretKey(index)),
-    device: gpu !== undefined && isCdiName(gpu) ? gpu : undefined,
-  };
-}
-
-const deviceKey = "gpu";
-
-function secretKey(index: number): string {
-  return `secret.${index}`;
+  readonly forceBuild: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly caBundle: string | false | undefined;
 }
 
 /** Whether a text is the full name of a CDI device, `vendor/class=name`. */
@@ -61,8 +50,18 @@ export function isCdiName(gpu: string): boolean {
   return /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*=[A-Za-z0-9][\w.:-]*$/.test(gpu);
 }
 
-/** Checks the common options of a step. */
-export function checkStepOptions(call: string, options: StepOptions | undefined): CheckedStepOptions {
+/**
+ * Checks the options of a step that runs commands: the common ones here, and that there are no others than these and
+ * `moreKeys`, which are for the step to check.
+ *
+ * Throws `ERR_KILN_UNKNOWN_OPTION` or `ERR_KILN_INVALID_ARGUMENT` with the user's call site.
+ */
+export function checkStepOptions(
+  call: string,
+  options: StepOptions | undefined,
+  moreKeys: readonly string[] = [],
+): CheckedStepOptions {
+  checkOptions(call, options, [...stepOptionKeys, ...moreKeys]);
   const name = options?.name;
   if (name !== undefined && (typeof name !== "string" || name.trim() === "" || /[\n\0]/.test(name))) {
     throw argumentError(call, `name must be one line of text, got ${describe(name)}`);
@@ -72,7 +71,36 @@ export function checkStepOptions(call: string, options: StepOptions | undefined)
     env: checkEnv(`${call}: env`, options?.env ?? {}),
     secrets: checkSecrets(call, options?.secrets ?? []),
     gpu: checkGpu(call, options?.gpu),
+    forceBuild: checkFlag(call, "forceBuild", options?.forceBuild, false),
+    timeoutMs: checkTimeout(call, options?.timeoutMs),
+    caBundle: checkCaBundle(call, options?.caBundle),
   };
+}
+
+/** Checks an option that is true or false. */
+export function checkFlag(call: string, key: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === "boolean") return value;
+  throw argumentError(call, `${key} must be true or false, got ${describe(value)}`, {
+    hint: `Write ${key}: ${String(!fallback)}.`,
+  });
+}
+
+function checkTimeout(call: string, timeoutMs: unknown): number | undefined {
+  if (timeoutMs === undefined) return undefined;
+  // A longer timer than 2^31-1 ms would fire at once.
+  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= 2_147_483_647) return timeoutMs;
+  throw argumentError(call, `timeoutMs must be milliseconds, got ${describe(timeoutMs)}`, {
+    hint: "E.g. timeoutMs: 10 * 60_000 for ten minutes; 2147483647 (24 days) at most.",
+  });
+}
+
+function checkCaBundle(call: string, path: unknown): string | false | undefined {
+  if (path === undefined || path === false) return path;
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  throw argumentError(call, `caBundle must be the path of a PEM file, got ${describe(path)}`, {
+    hint: 'Write caBundle: "/etc/ssl/certs/ca-certificates.crt", or false for the image\'s own.',
+  });
 }
 
 function checkSecrets(call: string, secrets: unknown): readonly Secret[] {

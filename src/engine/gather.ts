@@ -1,0 +1,100 @@
+import { resolve } from "node:path";
+import { KilnError } from "../errors.js";
+import type { Chain } from "../image/define-step.js";
+import { type FoundFiles, needsOf } from "../image/needs-of.js";
+import type { ForceFact } from "../model/facts.js";
+import type { Needs } from "../model/needs.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
+import type { BuildOptions } from "./build.js";
+import { type GatheredCaBundles, gatherCaBundles } from "./ca-bundles.js";
+import { forceFact } from "./force-fact.js";
+import { gatherFiles } from "./gather-files.js";
+import { gatherInputs, type LocalInputs } from "./gather-inputs.js";
+import { type GatheredSecrets, gatherSecrets, type SecretProvider } from "./gather-secrets.js";
+import type { Mirrors } from "./mirrors.js";
+import { resolvePaths } from "./resolve-paths.js";
+
+/** What an engine was told that holds for all its builds. */
+export interface EngineSettings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly secretProviders: readonly SecretProvider[];
+  readonly mirrors: Mirrors;
+  /** A PEM file; relative to the build's working directory. */
+  readonly caBundle: string | undefined;
+  readonly builderVersion: string | undefined;
+}
+
+/** What a build takes from this machine, found before any daemon is asked. */
+export interface Gathered {
+  readonly needs: Needs;
+  readonly found: FoundFiles;
+  readonly inputs: LocalInputs;
+  readonly secrets: GatheredSecrets;
+  readonly caBundles: GatheredCaBundles;
+  readonly force: ForceFact | undefined;
+  readonly sourceDateEpoch: number | undefined;
+  readonly builderVersion: string | undefined;
+  /** The solve's settings, with what the chain adds to them. */
+  readonly settings: SolveSettings;
+}
+
+/**
+ * Finds everything of a chain that is on this machine: files, trees, layouts, secrets, certificates.
+ *
+ * Rejects with the errors of those who look, each with the place of the chain's call.
+ */
+export async function gather(image: Chain, options: BuildOptions, engine: EngineSettings): Promise<Gathered> {
+  const { env, mirrors } = engine;
+  const {
+    platform: _platform,
+    cwd: where,
+    builderVersion = engine.builderVersion,
+    caBundle = engine.caBundle,
+    forceBuild,
+    ignoreCache,
+    ...told
+  } = options;
+  const cwd = resolve(where ?? ".");
+  const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
+  const { needs, found } = await gatherFiles(
+    (files) => needsOf(image, { builderVersion, found: files }),
+    cwd,
+  );
+  const inputs = await gatherInputs(needs, { cwd, files: found.files, mirrors });
+  const caBundles = await gatherCaBundles(needs, caBundle, cwd);
+  const secrets = await gatherSecrets(needs.secrets, {
+    cwd,
+    env,
+    providers: engine.secretProviders,
+    signal: options.signal,
+  });
+  const paths = resolvePaths(told, cwd);
+  return {
+    needs,
+    found,
+    inputs,
+    secrets,
+    caBundles,
+    sourceDateEpoch,
+    builderVersion,
+    force: forceFact({ forceBuild, ignoreCache }, env),
+    settings: {
+      ...paths,
+      secrets: { ...paths.secrets, ...secrets.sources, ...caBundles.sources },
+      sourceDateEpoch,
+      trees: inputs.trees,
+      layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+    },
+  };
+}
+
+function checkEpoch(value: number | string | undefined): number | undefined {
+  if (value === undefined || value === "") return undefined;
+  const seconds = Number(value);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= 253_402_300_799) return seconds;
+  throw new KilnError(
+    "ERR_KILN_INVALID_ARGUMENT",
+    `SOURCE_DATE_EPOCH must be seconds since 1970, got "${value}"`,
+    { hint: "E.g. SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)." },
+  );
+}

@@ -1,0 +1,67 @@
+import { KilnError } from "../errors.js";
+
+/**
+ * What the built-in steps mean in one epoch: which bases, tools and pins they use.
+ *
+ * Frozen once released: a better default is a new epoch, never an edit of an old one, so that a chain keeps its
+ * meaning (and its cache) until its user moves on.
+ */
+export interface BuilderVersion {
+  readonly id: string;
+  /** Debian release of `debianSlim` and `node`. */
+  readonly debian: string;
+  /** Full Python version by series. */
+  readonly pythons: Readonly<Record<string, string>>;
+  readonly defaultPython: string;
+  /** Full Node version by major. */
+  readonly nodes: Readonly<Record<string, string>>;
+  readonly defaultNode: string;
+  /** The uv that installs Python packages: its version and the sha256 of its wheels for Linux. */
+  readonly uv: { readonly version: string; readonly wheels: readonly string[] };
+  readonly pnpm: string;
+  readonly poetry: string;
+  /** Reference of the micromamba base. */
+  readonly micromamba: string;
+}
+
+const versions: readonly BuilderVersion[] = [
+  {
+    id: "2026.11",
+    debian: "bookworm",
+    pythons: { "3.10": "3.10.17", "3.11": "3.11.12", "3.12": "3.12.10", "3.13": "3.13.3", "3.14": "3.14.2" },
+    defaultPython: "3.13",
+    nodes: { "20": "20.19.5", "22": "22.21.1", "24": "24.11.1" },
+    defaultNode: "22",
+    uv: {
+      version: "0.13.9",
+      wheels: [
+        // manylinux x86_64, aarch64 (also musl), aarch64 for glibc 2.28, musl x86_64, armv7l, ppc64le, s390x, riscv64
+        "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+        "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",
+        "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
+        "2c45530751517d6c3bbc69a19473f6effe47cce047bede01ffd8af7ea7b36b25",
+        "16963d19594e18d746a70c7fce82237bde4f2cac4cfcf0ca2b84796fe9d0c6e9",
+        "7ec1e1dd9b6cb335c301afdf877989df384227313981850755a59561f75e4ab8",
+        "c5dbdb7c8737cd183a9dce95b39cfd1f3d54ec2a27a1bb58f160293f9ba2c805",
+        "a6e845f387e4ed55bb59342957a9179e24a631fcc7668bda3426ae1cef8ed4b9",
+        "6b0c7b9f47a5d011939d61e324d3fe18a8bc155d8dd53add738709a92f290a7c",
+        "6d5114bba238adddacb32fb11904f2b3ff4e988f8e9ff0d8d3b5e9822cf836b8",
+      ],
+    },
+    pnpm: "10.24.0",
+    poetry: "2.2.1",
+    micromamba: "mambaorg/micromamba:2.1.1-debian12-slim",
+  },
+];
+
+/** The newest epoch: what is used when none is named. */
+export const latestBuilderVersion = "2026.11";
+
+/** An epoch by its id; default the newest. Throws `ERR_KILN_INVALID_ARGUMENT` for one that is not known. */
+export function builderVersion(id: string = latestBuilderVersion): BuilderVersion {
+  const found = versions.find((version) => version.id === id);
+  if (found !== undefined) return found;
+  throw new KilnError("ERR_KILN_INVALID_ARGUMENT", `no builder version "${id}"`, {
+    hint: `There are: ${versions.map((version) => version.id).join(", ")}.`,
+  });
+}

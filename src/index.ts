@@ -49,6 +49,9 @@ export {
 } from "./image/define-step.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
 export { Image, type Variadic } from "./image/image.js";
+export type { LintOptions } from "./image/lint/lint.js";
+export type { LintFinding, LintRuleId, LintSeverity } from "./image/lint/lint-finding.js";
+export type { LintLockEntry } from "./image/lint/rule.js";
 export type {
   CacheMount,
   CopyImageRequest,

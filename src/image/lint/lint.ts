@@ -124,7 +124,7 @@ function checkLintOptions(options: LintOptions | undefined): LintOptions {
   }
   if (lock !== undefined && !Array.isArray(lock?.sources)) {
     throw argumentError("lint", `lock must be a source lock, got ${describe(lock)}`, {
-      hint: 'Pass await readSourceLock("kiln.lock").',
+      hint: 'Pass await readSourceLock("kiln.lock"), of kiln-engine/client.',
     });
   }
   if (baseLayers !== undefined && !(Number.isInteger(baseLayers) && baseLayers >= 0)) {

@@ -26,7 +26,7 @@ export function installing(image: Image, manager: PackageTrait["manager"], ...sp
 
 /** Runs lines of a Dockerfile. */
 export function dockerfile(image: Image, ...lines: string[]): Image {
-  return image.step(sayingOf, { commands: lines.map((text) => ({ kind: "dockerfile", text })) });
+  return image.step(sayingOf, { commands: lines.map((text) => ({ kind: "dockerfile" as const, text })) });
 }
 
 /** What one rule finds. */

@@ -31,6 +31,7 @@ export {
 } from "./engine/outputs.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
+export { atCallerOf } from "./image/at-caller-of.js";
 export { type BuilderVersion, builderVersion } from "./image/builder-version.js";
 export type { ChainState } from "./image/chain-state.js";
 export { argumentError } from "./image/check-args.js";

@@ -9,6 +9,7 @@ type AddCommand = (program: Command) => void;
 /** The commands, each loaded when it is wanted: what one needs makes up most of the time that another takes to start. */
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   build: async () => (await import("./commands/build.js")).addBuildCommand,
+  plan: async () => (await import("./commands/plan.js")).addPlanCommand,
   run: async () => (await import("./commands/run.js")).addRunCommand,
   attach: async () => (await import("./commands/attach.js")).addAttachCommand,
   history: async () => (await import("./commands/history.js")).addHistoryCommand,

@@ -2,12 +2,14 @@ import { homedir } from "node:os";
 import { KilnError } from "../errors.js";
 import { builderVersion } from "../image/builder-version.js";
 import { Image } from "../image/image.js";
+import { checkCaBundle, checkFlag } from "../image/step-options.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { checkChoice } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
+import type { Plan } from "../model/plan.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
 import type { CredentialsProvider } from "../session/auth.js";
@@ -132,14 +134,7 @@ export class Engine implements AsyncDisposable {
    * connection errors, `ERR_KILN_UNSUPPORTED` and the like, `SolveError` for a failed step.
    */
   build(image: Image, options: BuildOptions = {}): Build {
-    if (!Image.isImage(image)) {
-      throw new KilnError("ERR_KILN_INVALID_ARGUMENT", "build: needs an Image", {
-        hint: "Start one with Image.fromRegistry(…).",
-        location: captureCallSite(),
-      });
-    }
-    checkSolveSettings("build", options, { more: buildOptionKeys, without: chainSettings });
-    if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
+    checkBuild("build", image, options);
     const ref = randomId();
     const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
     const result = (async () => {
@@ -155,6 +150,17 @@ export class Engine implements AsyncDisposable {
     })().finally(() => hub.end());
     result.catch(() => {});
     return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
+  }
+
+  /**
+   * What a build would carry out: the chain compiled for the daemon, with its bases resolved. Runs nothing.
+   *
+   * Throws and rejects as {@link Engine.build} does before it solves. `plan.toSnapshot()` shows it as text.
+   */
+  async plan(image: Image, options: BuildOptions = {}): Promise<Plan> {
+    checkBuild("plan", image, options);
+    const { planOnly } = await import("./plan-only.js");
+    return planOnly(image, options, { client: await this.client(), engine: this.#settings() });
   }
 
   /**
@@ -199,4 +205,17 @@ export class Engine implements AsyncDisposable {
       registryTls: this.#options.registryTls,
     });
   }
+}
+
+function checkBuild(call: string, image: Image, options: BuildOptions): void {
+  if (!Image.isImage(image)) {
+    throw new KilnError("ERR_KILN_INVALID_ARGUMENT", `${call}: needs an Image`, {
+      hint: "Start one with Image.fromRegistry(…).",
+      location: captureCallSite(),
+    });
+  }
+  checkSolveSettings(call, options, { more: buildOptionKeys, without: chainSettings });
+  if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
+  for (const key of ["forceBuild", "ignoreCache"] as const) checkFlag(call, key, options[key], false);
+  if (options.caBundle !== undefined) checkCaBundle(call, options.caBundle);
 }

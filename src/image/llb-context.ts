@@ -90,7 +90,7 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
     // Nobody has a secret of this name, so the command sees nothing of it; but it is part of the command's key.
     const { force } = facts;
     return force?.kind === "apart"
-      ? [...given, { env: "KILN_CACHE_NONCE", id: `kiln.nonce.${force.nonce}`, optional: true }]
+      ? [...given, { target: "/run/kiln/nonce", id: `kiln.nonce.${force.nonce}`, optional: true }]
       : given;
   };
   const caBundle = (): string | undefined => {

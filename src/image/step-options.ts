@@ -95,7 +95,8 @@ function checkTimeout(call: string, timeoutMs: unknown): number | undefined {
   });
 }
 
-function checkCaBundle(call: string, path: unknown): string | false | undefined {
+/** Checks the path of a bundle of certificates, or `false` for none. */
+export function checkCaBundle(call: string, path: unknown): string | false | undefined {
   if (path === undefined || path === false) return path;
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
   throw argumentError(call, `caBundle must be the path of a PEM file, got ${describe(path)}`, {

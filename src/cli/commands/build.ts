@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { BuildResult } from "../../engine/build.js";
 import { isImage, parseAnnotation } from "../annotation-spec.js";
+import { addChainFlags, type ChainFlags, chainOptions } from "../chain-flags.js";
 import { cleanText } from "../clean-text.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { follow } from "../follow.js";
@@ -14,7 +15,7 @@ import { imageIdOf, metadataOf, writeResultFile } from "../result-files.js";
 import { addSolveFlags, collect, parseSolveFlags, type SolveFlags } from "../solve-flags.js";
 import { wrongFlag } from "../spec-fields.js";
 
-interface BuildFlags extends ConnectFlags, SolveFlags {
+interface BuildFlags extends ConnectFlags, SolveFlags, ChainFlags {
   readonly output: readonly string[];
   readonly platform?: string;
   readonly progress: string;
@@ -60,7 +61,7 @@ Examples:
   kiln build image.ts --cache-to type=registry,ref=localhost:5000/web:cache,mode=max
   kiln build image.ts -o registry:localhost:5000/web:1 --provenance mode=max --secret id=token,env=TOKEN`,
     );
-  addConnectFlags(addSolveFlags(command)).action((recipe: string, flags: BuildFlags) =>
+  addConnectFlags(addSolveFlags(addChainFlags(command))).action((recipe: string, flags: BuildFlags) =>
     withInterrupt(async (signal) => {
       const cwd = resolve(flags.cwd);
       const annotations = flags.annotation.flatMap(parseAnnotation);
@@ -76,12 +77,9 @@ Examples:
       let result: BuildResult;
       try {
         const image = await loadRecipe(recipe, process.cwd());
-        result = await withEngine(flags, async (engine) => {
-          return follow(
-            engine.build(image, { ...solve, outputs, platform: flags.platform, cwd, signal }),
-            view,
-          );
-        });
+        const { connect, build } = chainOptions(flags);
+        const options = { ...solve, ...build, outputs, platform: flags.platform, cwd, signal };
+        result = await withEngine(flags, (engine) => follow(engine.build(image, options), view), connect);
       } finally {
         view.close();
       }

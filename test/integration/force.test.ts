@@ -136,7 +136,9 @@ describeEachEngine("forcing", ({ address }) => {
     const image = Image.fromRegistry("busybox:latest")
       .env({ TAG: tag })
       .step(counted, { cache })
-      .runCommands(`{ env; ls /run/kiln 2>/dev/null; } | grep -ci "kiln\\|nonce" > /nonce || true; ${stamp("after")}`);
+      .runCommands(
+        `{ env; ls /run/kiln 2>/dev/null; } | grep -ci "kiln\\|nonce" > /nonce || true; ${stamp("after")}`,
+      );
     await using ignoring = await Engine.connect({ host: address, env });
     const first = await built(image);
     const apart = await built(image, options, ignoring);

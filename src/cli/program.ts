@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   build: async () => (await import("./commands/build.js")).addBuildCommand,
   run: async () => (await import("./commands/run.js")).addRunCommand,
   attach: async () => (await import("./commands/attach.js")).addAttachCommand,
+  images: async () => (await import("./commands/images.js")).addImagesCommand,
   history: async () => (await import("./commands/history.js")).addHistoryCommand,
   du: async () => (await import("./commands/disk-usage.js")).addDiskUsageCommand,
   prune: async () => (await import("./commands/prune.js")).addPruneCommand,

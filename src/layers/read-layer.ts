@@ -95,7 +95,7 @@ function zstdDecompressor(): Transform {
 
 /** Node leaves alone what follows the last member; who unpacks the layer would stumble over it. */
 function leftOver(): TarFault {
-  return new TarFault("joined", "something follows the end of its compressed data");
+  return new TarFault("left-over", "something follows the end of its compressed data");
 }
 
 function bytesTaken(stream: object): number {

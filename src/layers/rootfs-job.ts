@@ -19,6 +19,7 @@ const faultHints: Readonly<Record<TarFault["reason"], string>> = {
   damaged: "Make or fetch it again.",
   "cut-off": "Fetch it again, or wait until it has been written.",
   joined: "It may be several tars in a row, of which only the first would be used: unpack them and pack one.",
+  "left-over": "It may be made of several parts: unpack it, and pass the tar.",
   empty: "Use Image.fromScratch() for an image without files.",
   "image-archive":
     "It is what docker save or an OCI tool wrote: unpack it and use Image.fromOciLayout, or use docker export.",

@@ -1,6 +1,6 @@
 /** Why bytes are no whole tar. */
 export class TarFault extends Error {
-  readonly reason: "not-a-tar" | "damaged" | "cut-off" | "joined" | "empty" | "image-archive";
+  readonly reason: "not-a-tar" | "damaged" | "cut-off" | "joined" | "left-over" | "empty" | "image-archive";
 
   constructor(reason: TarFault["reason"], message: string) {
     super(message);

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { KilnError, type KilnErrorOptions } from "../errors.js";
 import { dataDirectory } from "../internal/data-directory.js";
 import { withDirectoryLock } from "../internal/directory-lock.js";
@@ -86,7 +86,7 @@ export function imageStoreDirectory(
  * holds the store for a minute, or the signal's reason.
  */
 export class ImageStore {
-  /** The store's directory. */
+  /** The store's directory, absolute. */
   readonly dir: string;
 
   private constructor(dir: string) {
@@ -95,8 +95,10 @@ export class ImageStore {
 
   /** Opens a store; the directory is made when the first image is published. */
   static async open(dir: string = imageStoreDirectory()): Promise<ImageStore> {
-    await readStoreIndex(dir);
-    return new ImageStore(dir);
+    // A later change of the working directory must not make it another store.
+    const absolute = resolve(dir);
+    await readStoreIndex(absolute);
+    return new ImageStore(absolute);
   }
 
   /**

@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   plan: async () => (await import("./commands/plan.js")).addPlanCommand,
   run: async () => (await import("./commands/run.js")).addRunCommand,
   attach: async () => (await import("./commands/attach.js")).addAttachCommand,
+  images: async () => (await import("./commands/images.js")).addImagesCommand,
   history: async () => (await import("./commands/history.js")).addHistoryCommand,
   du: async () => (await import("./commands/disk-usage.js")).addDiskUsageCommand,
   prune: async () => (await import("./commands/prune.js")).addPruneCommand,

@@ -3,6 +3,7 @@ import { KilnError } from "../errors.js";
 import { builderVersion } from "../image/builder-version.js";
 import { Image } from "../image/image.js";
 import { checkCaBundle, checkFlag } from "../image/step-options.js";
+import { cacheDirectory } from "../internal/cache-directory.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
@@ -10,6 +11,7 @@ import { checkChoice } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
+import { parseImageName } from "../oci/image-name.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
 import type { CredentialsProvider } from "../session/auth.js";
@@ -21,6 +23,7 @@ import { checkSolveSettings } from "../solver/solve-settings.js";
 import { type Build, type BuildOptions, buildOptionKeys, chainSettings } from "./build.js";
 import type { EngineSettings } from "./gather.js";
 import type { SecretProvider } from "./gather-secrets.js";
+import { imagePlace } from "./image-place.js";
 import { checkMirrors, type Mirrors } from "./mirrors.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
@@ -50,6 +53,11 @@ export interface ConnectOptions {
    * image. Relative to a build's working directory.
    */
   readonly caBundle?: string | undefined;
+  /**
+   * Where images are published under names: an absolute directory, or `registry:HOST/REPOSITORY`, which all engines may
+   * share. Default: `images` in Kiln's data directory (`KILN_DATA_DIR`, else `$XDG_DATA_HOME/kiln`).
+   */
+  readonly imageStore?: string | undefined;
   /** Epoch of built-in steps for builds that name none. Default: the newest. */
   readonly builderVersion?: string | undefined;
   /** Certificates for the token servers of registries, by registry host; default: what Node trusts. */
@@ -89,9 +97,10 @@ export class Engine implements AsyncDisposable {
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
     checkOptions("Engine.connect", options, [
       ...["host", "tls", "env", "credentials", "clientTokens", "registryTls", "secretProviders"],
-      ...["mirrors", "caBundle", "builderVersion"],
+      ...["mirrors", "caBundle", "builderVersion", "imageStore"],
     ]);
     checkMirrors("Engine.connect", options.mirrors ?? {});
+    if (options.imageStore !== undefined) imagePlace(options.imageStore, {});
     if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
     if (options.clientTokens !== undefined) {
       checkChoice("Engine.connect", "clientTokens", options.clientTokens, [
@@ -192,7 +201,10 @@ export class Engine implements AsyncDisposable {
 
   #settings(): EngineSettings {
     const { secretProviders = [], mirrors = {}, caBundle, builderVersion: version } = this.#options;
-    return { env: this.#env, secretProviders, mirrors, caBundle, builderVersion: version };
+    const env = this.#env;
+    const images = imagePlace(this.#options.imageStore, env);
+    const cacheDir = cacheDirectory(env, env["HOME"] ?? homedir());
+    return { env, secretProviders, mirrors, caBundle, builderVersion: version, images, cacheDir };
   }
 
   async #open(): Promise<Client> {
@@ -218,4 +230,5 @@ function checkBuild(call: string, image: Image, options: BuildOptions): void {
   if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
   for (const key of ["forceBuild", "ignoreCache"] as const) checkFlag(call, key, options[key], false);
   if (options.caBundle !== undefined) checkCaBundle(call, options.caBundle);
+  if (options.publish !== undefined) parseImageName(options.publish, { location: captureCallSite() });
 }

@@ -4,10 +4,12 @@ import { resolve } from "node:path";
 import { KilnError } from "../errors.js";
 import { parseIgnoreFile } from "../fsutil/ignore-file.js";
 import { openTree, singleFileTree, type Tree } from "../fsutil/tree.js";
+import { rootfsLayout } from "../layers/rootfs-layout.js";
 import type { TreeFact } from "../model/facts.js";
 import type { BaseNeed, Needs, TreeNeed } from "../model/needs.js";
 import { annotationKeys, type Descriptor } from "../oci/descriptor.js";
 import { type OciLayout, openOciLayout } from "../oci/layout.js";
+import type { Platform } from "../oci/platform.js";
 import { localError } from "./local-error.js";
 import { type Mirrors, mirrored } from "./mirrors.js";
 
@@ -67,9 +69,35 @@ export async function gatherInputs(needs: Needs, options: GatherInputsOptions): 
   const layouts = new Map<string, LocalBase>();
   for (const need of needs.bases) {
     const base = await findLayout(need, cwd, mirrors);
-    if (base !== undefined) layouts.set(need.id, { ...base, store: `kiln-${shortHash(base.layout.dir)}` });
+    if (base !== undefined) layouts.set(need.id, { ...base, store: layoutStoreId(base.layout) });
   }
   return { treeFacts, trees, layouts };
+}
+
+/** Makes layouts of the tars of root filesystems that a chain starts from, for one platform. */
+export async function gatherRootfs(
+  needs: Needs,
+  options: {
+    readonly cwd: string;
+    readonly cacheDir: string;
+    readonly platform: Platform;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<ReadonlyMap<string, LocalBase>> {
+  const { cwd, cacheDir, platform, signal } = options;
+  const layouts = new Map<string, LocalBase>();
+  for (const need of needs.bases) {
+    if (need.kind !== "rootfs") continue;
+    const { location } = need;
+    const made = await rootfsLayout(resolve(cwd, need.path), { cacheDir, platform, signal, location });
+    const layout = await openOciLayout(made.dir, { location });
+    layouts.set(need.id, { layout, ref: made.digest, store: layoutStoreId(layout) });
+  }
+  return layouts;
+}
+
+function layoutStoreId({ dir }: OciLayout): string {
+  return `kiln-${shortHash(dir)}`;
 }
 
 async function findLayout(
@@ -93,8 +121,12 @@ async function findLayout(
         location,
       });
     }
+    case "rootfs":
+    case "stored":
+      // The first is found once the platform is known, the second by its name before.
+      return undefined;
     default:
-      throw new TypeError(`no base of kind ${need.kind}`);
+      return need satisfies never;
   }
 }
 

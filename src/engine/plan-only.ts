@@ -5,7 +5,7 @@ import { openSession } from "../session/session.js";
 import type { Client } from "../solver/client.js";
 import { sessionServices } from "../solver/session-services.js";
 import type { BuildOptions } from "./build.js";
-import { type EngineSettings, gather } from "./gather.js";
+import { type EngineSettings, gather, withRootfs } from "./gather.js";
 import { choosePlatform, makePlan } from "./make-plan.js";
 
 /** Makes the plan that a build would carry out; runs nothing, and writes nothing but a lock file that is named. */
@@ -16,8 +16,10 @@ export async function planOnly(
 ): Promise<Plan> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const gathered = await gather(image, options, engine);
+  const local = await gather(image, options, engine);
   const facts = await client.facts({ signal });
+  const platform = choosePlatform(options.platform, facts);
+  const gathered = await withRootfs(local, { platform, cacheDir: engine.cacheDir });
   const { settings } = gathered;
   const services = sessionServices(client, settings, {
     outputs: [],
@@ -26,7 +28,6 @@ export async function planOnly(
   });
   const session = openSession(client.connection, { services: services.services, sharedKey: hostname() });
   try {
-    const platform = choosePlatform(options.platform, facts);
     const { mirrors } = engine;
     return await makePlan(image, { client, session, gathered, settings, platform, mirrors });
   } finally {

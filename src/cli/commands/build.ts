@@ -24,6 +24,7 @@ interface BuildFlags extends ConnectFlags, SolveFlags, ChainFlags {
   readonly annotation: readonly string[];
   readonly metadataFile?: string;
   readonly iidfile?: string;
+  readonly publish?: string;
 }
 
 /** Adds `kiln build`. */
@@ -40,6 +41,7 @@ export function addBuildCommand(program: Command): void {
     .option("--annotation <spec>", "[LEVEL:]KEY=VALUE on every image; repeatable", collect, [])
     .option("--metadata-file <file>", "write what the daemon says of the result, as JSON")
     .option("--iidfile <file>", "write the image's id")
+    .option("--publish <name>", "keep the result under a name on this machine, for Image.fromName")
     .addHelpText(
       "after",
       `
@@ -78,7 +80,8 @@ Examples:
       try {
         const image = await loadRecipe(recipe, process.cwd());
         const { connect, build } = chainOptions(flags);
-        const options = { ...solve, ...build, outputs, platform: flags.platform, cwd, signal };
+        const { publish } = flags;
+        const options = { ...solve, ...build, publish, outputs, platform: flags.platform, cwd, signal };
         result = await withEngine(flags, (engine) => follow(engine.build(image, options), view), connect);
       } finally {
         view.close();

@@ -71,7 +71,10 @@ export type { CommandTrait, PackageTrait, StepTraits } from "./image/step-traits
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
 export type { CopyFromOptions } from "./image/steps/copy-from.js";
+export type { DockerfileCommandsOptions } from "./image/steps/dockerfile-commands.js";
+export type { DockerfileStepOptions } from "./image/steps/dockerfile-options.js";
 export type { EnvOptions } from "./image/steps/env.js";
+export type { FromDockerfileOptions } from "./image/steps/from-dockerfile.js";
 export type { FromOciLayoutOptions } from "./image/steps/from-oci-layout.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";

@@ -95,7 +95,9 @@ export async function gather(image: Chain, options: BuildOptions, engine: Engine
       secrets: { ...paths.secrets, ...secrets.sources, ...caBundles.sources },
       sourceDateEpoch,
       trees: inputs.trees,
-      layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+      layouts: new Map(
+        [...inputs.layouts.values(), ...inputs.mirrorLayouts].map(({ store, layout }) => [store, layout.dir]),
+      ),
     },
   };
 }

@@ -57,3 +57,16 @@ export function mirrored(
   const names = [...(digest === undefined ? [] : [digest]), need.ref, familiar, rest];
   return { kind: "oci-layout", path: to.slice(layoutScheme.length), names: [...new Set(names)] };
 }
+
+/** Where a reference leads by the mirrors that are registries; `undefined` = to its own registry. */
+export function mirroredRef(ref: string, mirrors: Mirrors): string | undefined {
+  const mirror = mirrored({ kind: "registry", id: "", ref, location: undefined }, mirrors);
+  return mirror?.kind === "registry" ? mirror.ref : undefined;
+}
+
+/** The mirrors that are OCI layouts: what they stand for, and their directories. */
+export function layoutMirrors(mirrors: Mirrors): readonly { readonly key: string; readonly path: string }[] {
+  return Object.entries(mirrors).flatMap(([key, to]) =>
+    to.startsWith(layoutScheme) ? [{ key, path: to.slice(layoutScheme.length) }] : [],
+  );
+}

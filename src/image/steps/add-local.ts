@@ -1,8 +1,9 @@
 import { posix } from "node:path";
 import { checkOptions } from "../../internal/check-options.js";
 import { argumentError, checkLocalPath, checkRemotePath, describe } from "../check-args.js";
+import { checkIgnore } from "../check-ignore.js";
 import { defineStep, type Step } from "../define-step.js";
-import { checkPattern, FilePatternMatcher } from "../file-pattern-matcher.js";
+import type { FilePatternMatcher } from "../file-pattern-matcher.js";
 import { modalLayer } from "../modal-layer.js";
 
 /** Options of `addLocalFile`. */
@@ -125,19 +126,4 @@ function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: read
     mode: options.mode ?? "own",
     ...checkIgnore(call, options.ignore),
   };
-}
-
-function checkIgnore(
-  call: string,
-  ignore: unknown,
-): { readonly ignore: readonly string[]; readonly ignoreFile: string | undefined } {
-  if (ignore === undefined) return { ignore: [], ignoreFile: undefined };
-  if (FilePatternMatcher.is(ignore)) return { ignore: ignore.patterns, ignoreFile: ignore.file };
-  const list = typeof ignore === "string" ? [ignore] : ignore;
-  if (!Array.isArray(list)) {
-    throw argumentError(call, `ignore must be patterns, got ${describe(ignore)}`, {
-      hint: 'Write ignore: ["node_modules", "**/*.log"], or FilePatternMatcher.fromFile(".dockerignore").',
-    });
-  }
-  return { ignore: list.map((pattern) => checkPattern(call, pattern)), ignoreFile: undefined };
 }

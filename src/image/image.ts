@@ -221,7 +221,9 @@ export class Image {
   pipe<Args extends readonly unknown[]>(next: (image: Image, ...args: Args) => Image, ...args: Args): Image {
     const result = next(this, ...args);
     if (Image.isImage(result)) return result;
-    throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`);
+    throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`, {
+      hint: "Return the chain: pipe((image) => image.aptInstall(…)).",
+    });
   }
 }
 

@@ -114,10 +114,14 @@ function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: read
     );
   }
   if (options.mtime !== undefined && options.mtime !== "keep") {
-    throw argumentError(call, `mtime must be "keep" or left out, got ${describe(options.mtime)}`);
+    throw argumentError(call, `mtime must be "keep" or left out, got ${describe(options.mtime)}`, {
+      hint: 'Write mtime: "keep" for the times on this machine.',
+    });
   }
   if (options.mode !== undefined && options.mode !== "normalize") {
-    throw argumentError(call, `mode must be "normalize" or left out, got ${describe(options.mode)}`);
+    throw argumentError(call, `mode must be "normalize" or left out, got ${describe(options.mode)}`, {
+      hint: 'Write mode: "normalize" for 0755 and 0644; for others chmod in a runCommands after it.',
+    });
   }
   return {
     localPath,

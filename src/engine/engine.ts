@@ -14,7 +14,7 @@ import type { Plan } from "../model/plan.js";
 import { parseImageName } from "../oci/image-name.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
-import type { CredentialsProvider } from "../session/auth.js";
+import type { CredentialsProvider } from "../session/credentials.js";
 import type { RegistryTls } from "../session/fetch-token.js";
 import type { Client } from "../solver/client.js";
 import { EventHub } from "../solver/event-hub.js";

@@ -48,13 +48,14 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-/** Joins the compiled modules; the declarations stay as they are. Dependencies stay outside. */
+/** Joins the compiled modules; the declarations stay as they are. Dependencies, optional ones too, stay outside. */
 async function joinModules(from, to) {
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const packages = Object.keys({ ...dependencies, ...peerDependencies });
   const names = ["index", ...["llb", "solver", "oci", "testing", "provision"].map((room) => `${room}/index`)];
   const bundle = await rolldown({
     input: Object.fromEntries([...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)])),
-    external: [/^node:/, ...Object.keys(dependencies).map((name) => new RegExp(`^${name}(/|$)`))],
+    external: [/^node:/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
     platform: "node",
   });
   // Shared files lie one folder down, as deep as the sources they come from: paths relative to a module stay right.

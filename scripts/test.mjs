@@ -1,6 +1,6 @@
 // `npm test`: everything, from a fresh clone on a Debian machine with Node. Ends with "N passed, N failed, N skipped".
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,13 +11,14 @@ process.chdir(root);
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const seconds = [];
 let started = [];
-let current;
+const running = new Set();
+const counted = new Map();
 let interrupted = false;
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
     interrupted = true;
-    current?.kill(signal);
+    for (const child of running) child.kill(signal);
   });
 }
 
@@ -28,7 +29,7 @@ async function main() {
     prepare(root);
     await checks();
     await suite("unit");
-    if (!interrupted && (await engines())) await suite("integration");
+    if (!interrupted && (await engines())) await integration();
   } catch (error) {
     totals.failed += 1;
     console.error(error);
@@ -36,6 +37,7 @@ async function main() {
     await tearDown();
   }
   if (interrupted) totals.failed += 1;
+  for (const outcome of counted.values()) totals[outcome] += 1;
   title("Seconds per file");
   for (const { file, spent } of seconds.sort((a, b) => b.spent - a.spent))
     console.log(`${spent.toFixed(1).padStart(7)}  ${file}`);
@@ -54,45 +56,70 @@ async function checks() {
   seconds.push({ file: "checks", spent: (Date.now() - begun) / 1000 });
 }
 
-async function suite(project) {
+async function suite(project, { files = [], engine } = {}) {
   if (interrupted) return;
-  title(`Tests: ${project}`);
-  const report = join(tmpdir(), `kiln-${process.pid}-${project}.json`);
-  const { code } = await run("npx", [
-    "vitest",
-    "run",
-    "--project",
-    project,
-    "--reporter=default",
-    "--reporter=json",
-    `--outputFile.json=${report}`,
-  ]);
-  const failedBefore = totals.failed;
+  title(`Tests: ${project}${engine === undefined ? "" : ` (${engine})`}`);
+  const report = join(tmpdir(), `kiln-${process.pid}-${project}-${engine}.json`);
+  const { code } = await run(
+    "npx",
+    [
+      ...["vitest", "run", "--project", project, ...files],
+      ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+    ],
+    engine === undefined ? {} : { env: { ...process.env, KILN_TEST_ENGINES: engine }, label: engine },
+  );
+  let clean = true;
   try {
-    count(JSON.parse(readFileSync(report, "utf8")));
+    clean = count(JSON.parse(readFileSync(report, "utf8")), engine);
   } finally {
     rmSync(report, { force: true });
   }
   // A file that cannot be loaded, or an unhandled rejection, fails the run without failing a test.
-  if (code !== 0 && totals.failed === failedBefore) totals.failed += 1;
+  if (code !== 0 && clean) totals.failed += 1;
 }
 
-function count({ testResults }) {
+// Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon.
+async function integration() {
+  const folder = join(root, "test", "integration");
+  const names = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
+  const each = names.filter((name) => {
+    const text = readFileSync(join(folder, name), "utf8");
+    return text.includes("describeEachEngine(") && !/\bengines\(\)|\belsewhere\(/.test(text);
+  });
+  const paths = (list) => list.map((name) => `test/integration/${name}`);
+  await Promise.all(
+    ["modern", "older"].map((engine) => suite("integration", { files: paths(each), engine })),
+  );
+  await suite("integration", { files: paths(names.filter((name) => !each.includes(name))) });
+}
+
+/** Takes in what a run reports; false if anything failed. A test that does not know engines runs with each, and counts once. */
+function count({ testResults }, engine) {
+  const failedBefore = totals.failed;
+  let clean = true;
+  const seen = new Map();
   for (const { name, assertionResults, startTime, endTime, status, message } of testResults) {
-    seconds.push({ file: relative(root, name), spent: (endTime - startTime) / 1000 });
+    const file = `${relative(root, name)}${engine === undefined ? "" : ` (${engine})`}`;
+    seconds.push({ file, spent: (endTime - startTime) / 1000 });
     if (status === "failed" && assertionResults.length === 0) {
       totals.failed += 1;
       console.log(`failed to load: ${relative(root, name)}: ${message}`);
     }
     for (const { status: outcome, fullName, meta } of assertionResults) {
-      if (outcome === "passed") totals.passed += 1;
-      else if (outcome === "failed") totals.failed += 1;
-      else {
-        totals.skipped += 1;
+      // Titles may come twice in a file.
+      const place = seen.get(`${name} ${fullName}`) ?? 0;
+      seen.set(`${name} ${fullName}`, place + 1);
+      const key = `${name} ${fullName} ${place}`;
+      const known = counted.get(key);
+      if (outcome === "failed") clean = false;
+      else if (outcome !== "passed" && known === undefined) {
         console.log(`skipped: ${fullName}${meta?.reason === undefined ? "" : `: ${meta.reason}`}`);
       }
+      const kind = ["passed", "failed"].includes(outcome) ? outcome : "skipped";
+      if (known !== "failed") counted.set(key, known === "passed" && kind === "skipped" ? known : kind);
     }
   }
+  return clean && totals.failed === failedBefore;
 }
 
 async function engines() {
@@ -121,17 +148,27 @@ async function tearDown() {
   });
 }
 
-function run(command, args) {
+function run(command, args, { env = process.env, label } = {}) {
   return new Promise((done) => {
     let output = "";
-    current = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
-    current.stdout.setEncoding("utf8");
-    current.stdout.on("data", (text) => {
+    let line = "";
+    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+    running.add(child);
+    child.stdout.setEncoding("utf8");
+    child.stdout.on("data", (text) => {
       output += text;
-      process.stdout.write(text);
+      if (label === undefined) return process.stdout.write(text);
+      // Two runs share the terminal: whole lines, each with whose it is.
+      const lines = `${line}${text}`.split("\n");
+      line = lines.pop();
+      for (const whole of lines) process.stdout.write(`${label.padEnd(6)} | ${whole}\n`);
     });
-    current.on("error", (error) => done({ code: 1, output: String(error) }));
-    current.on("close", (code) => done({ code: code ?? 1, output }));
+    const end = (result) => {
+      running.delete(child);
+      done(result);
+    };
+    child.on("error", (error) => end({ code: 1, output: String(error) }));
+    child.on("close", (code) => end({ code: code ?? 1, output }));
   });
 }
 

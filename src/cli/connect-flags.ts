@@ -24,9 +24,13 @@ export function addConnectFlags(command: Command): Command {
     .option("--tlsservername <name>", "name expected in the daemon's certificate");
 }
 
-/** Runs `use` with an engine connected as the flags say, and closes it. */
-export async function withEngine<T>(flags: ConnectFlags, use: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await Engine.connect(connectOptions(flags));
+/** Runs `use` with an engine connected as the flags and `more` say, and closes it. */
+export async function withEngine<T>(
+  flags: ConnectFlags,
+  use: (engine: Engine) => Promise<T>,
+  more: ConnectOptions = {},
+): Promise<T> {
+  const engine = await Engine.connect({ ...more, ...connectOptions(flags) });
   try {
     return await use(engine);
   } finally {

@@ -9,8 +9,10 @@ type AddCommand = (program: Command) => void;
 /** The commands, each loaded when it is wanted: what one needs makes up most of the time that another takes to start. */
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   build: async () => (await import("./commands/build.js")).addBuildCommand,
+  plan: async () => (await import("./commands/plan.js")).addPlanCommand,
   run: async () => (await import("./commands/run.js")).addRunCommand,
   attach: async () => (await import("./commands/attach.js")).addAttachCommand,
+  images: async () => (await import("./commands/images.js")).addImagesCommand,
   history: async () => (await import("./commands/history.js")).addHistoryCommand,
   du: async () => (await import("./commands/disk-usage.js")).addDiskUsageCommand,
   prune: async () => (await import("./commands/prune.js")).addPruneCommand,

@@ -8,7 +8,7 @@ export function withStep(error: unknown, plan: Plan): unknown {
   const step = plan.steps.find(({ vertices }) => vertices.includes(vertex));
   if (step === undefined) return error;
   const command = plan.commands.get(vertex)?.command;
-  const what = command === undefined ? step.title : `${step.id}: ${firstLine(command)}`;
+  const what = command === undefined ? step.title : `${step.id}: ${placeOf(error)}${firstLine(command)}`;
   const why = error.exitCode === undefined ? error.message : `exit code ${error.exitCode}`;
   return new SolveError(error.code, `step ${step.index + 1} failed: ${what}: ${why}`, {
     cause: error,
@@ -25,13 +25,21 @@ export function withStep(error: unknown, plan: Plan): unknown {
   });
 }
 
+/** Where a Dockerfile has the command; other texts have told it in the message. */
+function placeOf({ exitCode, sources: [source] }: SolveError): string {
+  const line = source?.ranges[0]?.startLine ?? 0;
+  return exitCode === undefined || source === undefined || line < 1 ? "" : `${source.filename}:${line}: `;
+}
+
 function stepHint(error: SolveError): string | undefined {
   if (error.exitCode === 127) return "A program was not found in the image: install it in an earlier step.";
   if (error.exitCode === 126) return "A file could not be executed: check its mode and its platform.";
   if (error.exitCode === 137) return "The command was killed, most often for want of memory.";
   return error.exitCode === undefined
     ? undefined
-    : "Its last output is above; the command runs as root in the image's working directory.";
+    : error.sources.length > 0
+      ? "Its last output is above."
+      : "Its last output is above; the command runs as root in the image's working directory.";
 }
 
 function firstLine(text: string): string {

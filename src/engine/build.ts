@@ -39,11 +39,16 @@ export interface BuildOptions extends Omit<SolveSettings, (typeof chainSettings)
    * `KILN_IGNORE_CACHE`. Wins over `forceBuild`.
    */
   readonly ignoreCache?: boolean | undefined;
+  /**
+   * Publishes the result under a name (`my-image`, `my-image:v2`) in the engine's `imageStore`, for `Image.fromName` and,
+   * by its digest, `Image.fromId`. The name moves once the image is there whole. Deleting caches does not touch it.
+   */
+  readonly publish?: string | undefined;
 }
 
 /** Keys of {@link BuildOptions} that no solve has. */
 export const buildOptionKeys: readonly string[] = [
-  ...["platform", "cwd", "builderVersion", "caBundle", "forceBuild", "ignoreCache"],
+  ...["platform", "cwd", "builderVersion", "caBundle", "forceBuild", "ignoreCache", "publish"],
 ];
 
 /** Settings of a solve that a chain makes by itself. */

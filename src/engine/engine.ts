@@ -2,15 +2,19 @@ import { homedir } from "node:os";
 import { KilnError } from "../errors.js";
 import { builderVersion } from "../image/builder-version.js";
 import { Image } from "../image/image.js";
+import { checkCaBundle, checkFlag } from "../image/step-options.js";
+import { cacheDirectory } from "../internal/cache-directory.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
 import { checkChoice } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
+import type { Plan } from "../model/plan.js";
+import { parseImageName } from "../oci/image-name.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
-import type { CredentialsProvider } from "../session/auth.js";
+import type { CredentialsProvider } from "../session/credentials.js";
 import type { RegistryTls } from "../session/fetch-token.js";
 import type { Client } from "../solver/client.js";
 import { EventHub } from "../solver/event-hub.js";
@@ -19,6 +23,7 @@ import { checkSolveSettings } from "../solver/solve-settings.js";
 import { type Build, type BuildOptions, buildOptionKeys, chainSettings } from "./build.js";
 import type { EngineSettings } from "./gather.js";
 import type { SecretProvider } from "./gather-secrets.js";
+import { imagePlace } from "./image-place.js";
 import { checkMirrors, type Mirrors } from "./mirrors.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
@@ -48,6 +53,11 @@ export interface ConnectOptions {
    * image. Relative to a build's working directory.
    */
   readonly caBundle?: string | undefined;
+  /**
+   * Where images are published under names: an absolute directory, or `registry:HOST/REPOSITORY`, which all engines may
+   * share. Default: `images` in Kiln's data directory (`KILN_DATA_DIR`, else `$XDG_DATA_HOME/kiln`).
+   */
+  readonly imageStore?: string | undefined;
   /** Epoch of built-in steps for builds that name none. Default: the newest. */
   readonly builderVersion?: string | undefined;
   /** Certificates for the token servers of registries, by registry host; default: what Node trusts. */
@@ -87,9 +97,10 @@ export class Engine implements AsyncDisposable {
   static async connect(options: ConnectOptions = {}): Promise<Engine> {
     checkOptions("Engine.connect", options, [
       ...["host", "tls", "env", "credentials", "clientTokens", "registryTls", "secretProviders"],
-      ...["mirrors", "caBundle", "builderVersion"],
+      ...["mirrors", "caBundle", "builderVersion", "imageStore"],
     ]);
     checkMirrors("Engine.connect", options.mirrors ?? {});
+    if (options.imageStore !== undefined) imagePlace(options.imageStore, {});
     if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
     if (options.clientTokens !== undefined) {
       checkChoice("Engine.connect", "clientTokens", options.clientTokens, [
@@ -132,14 +143,7 @@ export class Engine implements AsyncDisposable {
    * connection errors, `ERR_KILN_UNSUPPORTED` and the like, `SolveError` for a failed step.
    */
   build(image: Image, options: BuildOptions = {}): Build {
-    if (!Image.isImage(image)) {
-      throw new KilnError("ERR_KILN_INVALID_ARGUMENT", "build: needs an Image", {
-        hint: "Start one with Image.fromRegistry(…).",
-        location: captureCallSite(),
-      });
-    }
-    checkSolveSettings("build", options, { more: buildOptionKeys, without: chainSettings });
-    if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
+    checkBuild("build", image, options);
     const ref = randomId();
     const hub = new EventHub<BuildEvent>({ retention: eventRetention, dropped: logsDropped });
     const result = (async () => {
@@ -155,6 +159,17 @@ export class Engine implements AsyncDisposable {
     })().finally(() => hub.end());
     result.catch(() => {});
     return { ref, result, [Symbol.asyncIterator]: () => hub[Symbol.asyncIterator]() };
+  }
+
+  /**
+   * What a build would carry out: the chain compiled for the daemon, with its bases resolved. Runs nothing.
+   *
+   * Throws and rejects as {@link Engine.build} does before it solves. `plan.toSnapshot()` shows it as text.
+   */
+  async plan(image: Image, options: BuildOptions = {}): Promise<Plan> {
+    checkBuild("plan", image, options);
+    const { planOnly } = await import("./plan-only.js");
+    return planOnly(image, options, { client: await this.client(), engine: this.#settings() });
   }
 
   /**
@@ -186,7 +201,10 @@ export class Engine implements AsyncDisposable {
 
   #settings(): EngineSettings {
     const { secretProviders = [], mirrors = {}, caBundle, builderVersion: version } = this.#options;
-    return { env: this.#env, secretProviders, mirrors, caBundle, builderVersion: version };
+    const env = this.#env;
+    const images = imagePlace(this.#options.imageStore, env);
+    const cacheDir = cacheDirectory(env, env["HOME"] ?? homedir());
+    return { env, secretProviders, mirrors, caBundle, builderVersion: version, images, cacheDir };
   }
 
   async #open(): Promise<Client> {
@@ -199,4 +217,18 @@ export class Engine implements AsyncDisposable {
       registryTls: this.#options.registryTls,
     });
   }
+}
+
+function checkBuild(call: string, image: Image, options: BuildOptions): void {
+  if (!Image.isImage(image)) {
+    throw new KilnError("ERR_KILN_INVALID_ARGUMENT", `${call}: needs an Image`, {
+      hint: "Start one with Image.fromRegistry(…).",
+      location: captureCallSite(),
+    });
+  }
+  checkSolveSettings(call, options, { more: buildOptionKeys, without: chainSettings });
+  if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
+  for (const key of ["forceBuild", "ignoreCache"] as const) checkFlag(call, key, options[key], false);
+  if (options.caBundle !== undefined) checkCaBundle(call, options.caBundle);
+  if (options.publish !== undefined) parseImageName(options.publish, { location: captureCallSite() });
 }

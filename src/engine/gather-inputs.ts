@@ -3,13 +3,17 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { KilnError } from "../errors.js";
 import { parseIgnoreFile } from "../fsutil/ignore-file.js";
+import { overlayTree } from "../fsutil/overlay-tree.js";
 import { openTree, singleFileTree, type Tree } from "../fsutil/tree.js";
+import { rootfsLayout } from "../layers/rootfs-layout.js";
 import type { TreeFact } from "../model/facts.js";
 import type { BaseNeed, Needs, TreeNeed } from "../model/needs.js";
 import { annotationKeys, type Descriptor } from "../oci/descriptor.js";
 import { type OciLayout, openOciLayout } from "../oci/layout.js";
+import type { Platform } from "../oci/platform.js";
+import type { MirrorLayout } from "./dockerfile-sources.js";
 import { localError } from "./local-error.js";
-import { type Mirrors, mirrored } from "./mirrors.js";
+import { layoutMirrors, type Mirrors, mirrored } from "./mirrors.js";
 
 /** Everything of the user's own files that a build reads, found and checked before any daemon is asked. */
 export interface LocalInputs {
@@ -19,6 +23,8 @@ export interface LocalInputs {
   readonly trees: ReadonlyMap<string, Tree>;
   /** Bases that are in layouts on this machine, by need id. */
   readonly layouts: ReadonlyMap<string, LocalBase>;
+  /** Mirrors that are layouts, for the images that Dockerfiles name. */
+  readonly mirrorLayouts: readonly MirrorLayout[];
 }
 
 /** A base in a layout on this machine. */
@@ -50,26 +56,77 @@ export async function gatherInputs(needs: Needs, options: GatherInputsOptions): 
   for (const need of needs.trees) {
     const root = await findTree(need, cwd);
     const exclude = [...ignoreLines(need, files), ...need.ignore];
-    const sharedKeyHint = treeKey(root, need, exclude);
+    const more = Object.entries(need.files ?? {}).map(([at, path]) => [at, resolve(cwd, path)] as const);
+    const sharedKeyHint = treeKey(root, { need, exclude, files: more });
     const name = `kiln-${sharedKeyHint}`;
     treeFacts.set(need.id, { name, sharedKeyHint });
-    trees.set(
-      name,
-      need.kind === "file"
-        ? singleFileTree({
-            path: root,
-            name: "file",
-            permissions: need.mode === "normalize" ? "normalize" : "keep",
-          })
-        : openTree({ root, exclude, permissions: need.mode === "normalize" ? "normalize" : "keep" }),
-    );
+    if (!trees.has(name)) trees.set(name, treeOf(need, { root, exclude, files: new Map(more) }));
+  }
+  const mirrorLayouts: MirrorLayout[] = [];
+  for (const { key, path } of needs.usesDockerfile ? layoutMirrors(mirrors) : []) {
+    const layout = await openOciLayout(resolve(cwd, path));
+    mirrorLayouts.push({ key, layout, store: `kiln-${shortHash(layout.dir)}` });
   }
   const layouts = new Map<string, LocalBase>();
   for (const need of needs.bases) {
     const base = await findLayout(need, cwd, mirrors);
-    if (base !== undefined) layouts.set(need.id, { ...base, store: `kiln-${shortHash(base.layout.dir)}` });
+    if (base !== undefined) layouts.set(need.id, { ...base, store: layoutStoreId(base.layout) });
   }
-  return { treeFacts, trees, layouts };
+  return { treeFacts, trees, layouts, mirrorLayouts };
+}
+
+function treeOf(
+  need: TreeNeed,
+  {
+    root,
+    exclude,
+    files,
+  }: {
+    readonly root: string;
+    readonly exclude: readonly string[];
+    readonly files: ReadonlyMap<string, string>;
+  },
+): Tree {
+  const permissions = need.mode === "normalize" ? "normalize" : "keep";
+  if (need.kind === "file") return singleFileTree({ path: root, name: "file", permissions });
+  const tree = openTree({ root, exclude, permissions });
+  if (files.size === 0) return tree;
+  try {
+    return overlayTree(tree, files, { permissions });
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw new KilnError(error.code, `${need.title}: ${error.message}`, {
+      cause: error,
+      hint: error.hint ?? "Paths are relative to the build's working directory.",
+      location: need.location,
+    });
+  }
+}
+
+/** Makes layouts of the tars of root filesystems that a chain starts from, for one platform. */
+export async function gatherRootfs(
+  needs: Needs,
+  options: {
+    readonly cwd: string;
+    readonly cacheDir: string;
+    readonly platform: Platform;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<ReadonlyMap<string, LocalBase>> {
+  const { cwd, cacheDir, platform, signal } = options;
+  const layouts = new Map<string, LocalBase>();
+  for (const need of needs.bases) {
+    if (need.kind !== "rootfs") continue;
+    const { location } = need;
+    const made = await rootfsLayout(resolve(cwd, need.path), { cacheDir, platform, signal, location });
+    const layout = await openOciLayout(made.dir, { location });
+    layouts.set(need.id, { layout, ref: made.digest, store: layoutStoreId(layout) });
+  }
+  return layouts;
+}
+
+function layoutStoreId({ dir }: OciLayout): string {
+  return `kiln-${shortHash(dir)}`;
 }
 
 async function findLayout(
@@ -93,8 +150,12 @@ async function findLayout(
         location,
       });
     }
+    case "rootfs":
+    case "stored":
+      // The first is found once the platform is known, the second by its name before.
+      return undefined;
     default:
-      throw new TypeError(`no base of kind ${need.kind}`);
+      return need satisfies never;
   }
 }
 
@@ -121,7 +182,7 @@ async function findTree(need: TreeNeed, cwd: string): Promise<string> {
     "ERR_KILN_FILE_NOT_FOUND",
     `${need.title}: ${path} is ${isDirectory ? "a directory" : "not a directory"}`,
     {
-      hint: `Use ${isDirectory ? "addLocalDir" : "addLocalFile"} for it.`,
+      hint: `Name a ${need.kind === "dir" ? "directory" : "file"}: addLocalDir takes directories, addLocalFile files.`,
       location: need.location,
     },
   );
@@ -133,8 +194,19 @@ function ignoreLines(need: TreeNeed, files: ReadonlyMap<string, Uint8Array>): re
 }
 
 // Unique to the path and to what of it is sent: two trees must never share the daemon's copy of one.
-function treeKey(root: string, need: TreeNeed, exclude: readonly string[]): string {
-  return shortHash(JSON.stringify([need.kind, root, need.mode, exclude]));
+function treeKey(
+  root: string,
+  {
+    need,
+    exclude,
+    files,
+  }: {
+    readonly need: TreeNeed;
+    readonly exclude: readonly string[];
+    readonly files: readonly (readonly [string, string])[];
+  },
+): string {
+  return shortHash(JSON.stringify([need.kind, root, need.mode, exclude, ...files]));
 }
 
 function shortHash(text: string): string {

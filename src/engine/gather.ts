@@ -3,14 +3,16 @@ import { KilnError } from "../errors.js";
 import type { Chain } from "../image/define-step.js";
 import { type FoundFiles, needsOf } from "../image/needs-of.js";
 import type { ForceFact } from "../model/facts.js";
-import type { Needs } from "../model/needs.js";
+import type { BaseNeed, Needs } from "../model/needs.js";
+import type { Platform } from "../oci/platform.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions } from "./build.js";
 import { type GatheredCaBundles, gatherCaBundles } from "./ca-bundles.js";
 import { forceFact } from "./force-fact.js";
 import { gatherFiles } from "./gather-files.js";
-import { gatherInputs, type LocalInputs } from "./gather-inputs.js";
+import { gatherInputs, gatherRootfs, type LocalInputs } from "./gather-inputs.js";
 import { type GatheredSecrets, gatherSecrets, type SecretProvider } from "./gather-secrets.js";
+import { findPublished, type ImagePlace } from "./image-place.js";
 import type { Mirrors } from "./mirrors.js";
 import { resolvePaths } from "./resolve-paths.js";
 
@@ -22,6 +24,10 @@ export interface EngineSettings {
   /** A PEM file; relative to the build's working directory. */
   readonly caBundle: string | undefined;
   readonly builderVersion: string | undefined;
+  /** Where images are published under names. */
+  readonly images: ImagePlace;
+  /** Where what only saves time is kept. */
+  readonly cacheDir: string;
 }
 
 /** What a build takes from this machine, found before any daemon is asked. */
@@ -34,6 +40,10 @@ export interface Gathered {
   readonly force: ForceFact | undefined;
   readonly sourceDateEpoch: number | undefined;
   readonly builderVersion: string | undefined;
+  /** Absolute. */
+  readonly cwd: string;
+  /** The name that the result gets. */
+  readonly publish: string | undefined;
   /** The solve's settings, with what the chain adds to them. */
   readonly settings: SolveSettings;
 }
@@ -52,14 +62,14 @@ export async function gather(image: Chain, options: BuildOptions, engine: Engine
     caBundle = engine.caBundle,
     forceBuild,
     ignoreCache,
+    publish,
     ...told
   } = options;
   const cwd = resolve(where ?? ".");
   const sourceDateEpoch = checkEpoch(options.sourceDateEpoch ?? env["SOURCE_DATE_EPOCH"]);
-  const { needs, found } = await gatherFiles(
-    (files) => needsOf(image, { builderVersion, found: files }),
-    cwd,
-  );
+  const files = await gatherFiles((found) => needsOf(image, { builderVersion, found }), cwd);
+  const { found } = files;
+  const needs = await withPublished(files.needs, engine.images);
   const inputs = await gatherInputs(needs, { cwd, files: found.files, mirrors });
   const caBundles = await gatherCaBundles(needs, caBundle, cwd);
   const secrets = await gatherSecrets(needs.secrets, {
@@ -77,15 +87,50 @@ export async function gather(image: Chain, options: BuildOptions, engine: Engine
     caBundles,
     sourceDateEpoch,
     builderVersion,
+    cwd,
+    publish,
     force: forceFact({ forceBuild, ignoreCache }, env),
     settings: {
       ...paths,
       secrets: { ...paths.secrets, ...secrets.sources, ...caBundles.sources },
       sourceDateEpoch,
       trees: inputs.trees,
-      layouts: new Map([...inputs.layouts.values()].map(({ store, layout }) => [store, layout.dir])),
+      layouts: new Map(
+        [...inputs.layouts.values(), ...inputs.mirrorLayouts].map(({ store, layout }) => [store, layout.dir]),
+      ),
     },
   };
+}
+
+/** The same with the bases that are only found once the platform is known. */
+export async function withRootfs(
+  gathered: Gathered,
+  { platform, cacheDir }: { readonly platform: Platform; readonly cacheDir: string },
+): Promise<Gathered> {
+  const { needs, cwd, inputs, settings } = gathered;
+  const made = await gatherRootfs(needs, { cwd, cacheDir, platform, signal: settings.signal });
+  if (made.size === 0) return gathered;
+  const stores = [...made.values()].map(({ store, layout }) => [store, layout.dir] as const);
+  return {
+    ...gathered,
+    inputs: { ...inputs, layouts: new Map([...inputs.layouts, ...made]) },
+    settings: { ...settings, layouts: new Map([...(settings.layouts ?? []), ...stores]) },
+  };
+}
+
+/** Needs whose published bases are what they stand for: images of a registry or of a layout. */
+async function withPublished(needs: Needs, place: ImagePlace): Promise<Needs> {
+  const bases = await Promise.all(
+    needs.bases.map(async (need): Promise<BaseNeed> => {
+      if (need.kind !== "stored") return need;
+      const { id, location } = need;
+      const found = await findPublished(need, place);
+      return found.kind === "registry"
+        ? { kind: "registry", id, location, ref: found.ref }
+        : { kind: "oci-layout", id, location, path: found.dir, ref: found.digest };
+    }),
+  );
+  return { ...needs, bases };
 }
 
 function checkEpoch(value: number | string | undefined): number | undefined {

@@ -35,13 +35,13 @@ export async function lockPlan(
   },
 ): Promise<Plan> {
   const { client, platform, lock, before = emptySourceLock } = options;
-  const { sourceLock, pull, secrets, ssh, sourcePolicy, signal } = options.settings;
+  const { sourceLock, pull, credentials, secrets, ssh, sourcePolicy, signal } = options.settings;
   if (lock === undefined) return plan;
   const file = typeof sourceLock === "string" ? sourceLock : undefined;
   if (file !== undefined) await storeSourceLock(file, lock, { before, pull });
   if (plan.definition === undefined) return plan;
   const { definition } = await lockedDefinition(client, plan.definition, {
-    ...{ lock: file ?? lock, pull, platform, secrets, ssh, sourcePolicy, signal },
+    ...{ lock: file ?? lock, pull, platform, credentials, secrets, ssh, sourcePolicy, signal },
   });
   return { ...plan, definition };
 }

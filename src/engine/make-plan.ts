@@ -2,14 +2,17 @@ import { KilnError } from "../errors.js";
 import { builderVersion as builderVersionOf } from "../image/builder-version.js";
 import { compile } from "../image/compile.js";
 import type { Chain } from "../image/define-step.js";
+import { FrontendNeeded } from "../image/frontend-question.js";
 import { randomId } from "../internal/random-id.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { Facts } from "../model/facts.js";
+import type { Facts, FrontendFact } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
+import { mergeSourceLocks } from "../solver/source-lock/source-lock.js";
+import { askFrontend } from "./ask-frontend.js";
 import type { BuildOptions } from "./build.js";
 import type { Gathered } from "./gather.js";
 import { lockPlan, openLock } from "./lock-plan.js";
@@ -27,7 +30,7 @@ export interface MakePlanOptions {
   readonly mirrors: Mirrors;
 }
 
-/** Asks the daemon what the chain leaves open (bases, locked sources), and compiles it. */
+/** Asks the daemon what the chain leaves open (bases, Dockerfiles, locked sources), and compiles it. */
 export async function makePlan(image: Chain, options: MakePlanOptions): Promise<Plan> {
   const { client, session, gathered, settings, platform, mirrors } = options;
   const { needs, inputs, found, secrets, caBundles } = gathered;
@@ -43,6 +46,7 @@ export async function makePlan(image: Chain, options: MakePlanOptions): Promise<
     lock: locked?.lock,
     pull: settings.pull,
   });
+  const frontends = new Map<string, FrontendFact>();
   const facts: Facts = {
     platform,
     bases,
@@ -51,16 +55,30 @@ export async function makePlan(image: Chain, options: MakePlanOptions): Promise<
     files: found.files,
     listings: found.listings,
     secrets: secrets.facts,
-    frontends: new Map(),
+    frontends,
     force: gathered.force,
     caBundle: caBundles.common,
     caBundles: caBundles.byStep,
     sourceDateEpoch: gathered.sourceDateEpoch,
     localUniqueId: randomId(),
   };
-  const compiled = compile(image, facts);
-  const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
-  return lockPlan(compiled, { client, settings, platform, lock, before: locked?.lock });
+  let lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
+  for (;;) {
+    try {
+      const compiled = compile(image, facts);
+      return await lockPlan(compiled, { client, settings, platform, lock, before: locked?.lock });
+    } catch (error) {
+      if (!(error instanceof FrontendNeeded)) throw error;
+      const { question } = error;
+      if (frontends.has(question.id)) throw new TypeError(`${question.title} asks twice`);
+      const { mirrorLayouts } = inputs;
+      const answer = await askFrontend(question, {
+        ...{ client, session, platform, settings, mirrors, mirrorLayouts, lock },
+      });
+      frontends.set(question.id, answer.fact);
+      lock &&= mergeSourceLocks(lock, answer.lock);
+    }
+  }
 }
 
 /** The daemon's first Linux platform, or the one asked for if any worker has it. */

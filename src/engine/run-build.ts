@@ -7,8 +7,9 @@ import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import { withStep } from "./build-error.js";
 import { withDevices } from "./device-rights.js";
-import { type EngineSettings, gather } from "./gather.js";
+import { type EngineSettings, gather, withRootfs } from "./gather.js";
 import { choosePlatform, makePlan } from "./make-plan.js";
+import { preparePublication } from "./publish.js";
 import { type StepTimeouts, watchTimeouts } from "./step-timeouts.js";
 import { type StepTracker, trackSteps } from "./step-tracker.js";
 
@@ -34,22 +35,29 @@ export async function runBuild(
   const { signal } = options;
   const startedAt = Date.now();
   signal?.throwIfAborted();
-  const gathered = await gather(image, options, engine);
-  const { needs } = gathered;
+  const local = await gather(image, options, engine);
+  const { needs } = local;
   emit(phase("connect", `connecting to ${client.address}`));
   const facts = await client.facts({ signal });
+  const platform = choosePlatform(options.platform, facts);
+  const gathered = await withRootfs(local, { platform, cacheDir: engine.cacheDir });
   const stop = new AbortController();
+  const outputs = gathered.settings.outputs ?? [];
+  const publication =
+    gathered.publish === undefined
+      ? undefined
+      : await preparePublication(gathered.publish, outputs, { place: engine.images, signal });
   const settings: SolveSettings = {
     ...gathered.settings,
+    outputs: publication?.outputs ?? outputs,
     entitlements: withDevices(gathered.settings.entitlements, needs.devices, facts),
     signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
   };
-  const platform = choosePlatform(options.platform, facts);
   let plan: Plan | undefined;
   let tracker: StepTracker | undefined;
   let timeouts: StepTimeouts | undefined;
   try {
-    const { answer, outputs: records } = await runSessionSolve(
+    const { answer, outputs: written } = await runSessionSolve(
       client,
       {
         ref,
@@ -78,6 +86,7 @@ export async function runBuild(
         emit(tracker?.tag(event) ?? event);
       },
     );
+    const records = (await publication?.finish(written)) ?? written;
     emit(phase("done", "done"));
     const steps = tracker?.records() ?? [];
     return {
@@ -101,6 +110,7 @@ export async function runBuild(
     throw plan === undefined || settings.signal?.aborted === true ? error : withStep(error, plan);
   } finally {
     timeouts?.close();
+    await publication?.close();
   }
 }
 

@@ -46,6 +46,8 @@ export interface StepNeeds {
   readonly registrySecrets?: Readonly<Record<string, Secret>> | undefined;
   /** Other chains whose files the step uses. */
   readonly images?: Readonly<Record<string, Chain>> | undefined;
+  /** The step calls `context.dockerfile`: mirrors that are OCI layouts must be at hand. Default false. */
+  readonly dockerfile?: boolean | undefined;
 }
 
 /** What a step's `needs` may look at: files that were found so far, to ask for what they name. */

@@ -1,35 +1,27 @@
 import type { CallSite } from "../errors.js";
-import { Definition } from "../llb/definition.js";
-import { fromDefinition } from "../llb/from-definition.js";
+import type { ConstraintOptions } from "../llb/constraints.js";
+import type { Definition } from "../llb/definition.js";
+import { mkdir } from "../llb/file-action.js";
 import { marshal } from "../llb/marshal.js";
-import type { Facts, FrontendFact } from "../model/facts.js";
+import { type State, scratch } from "../llb/state.js";
 import type { ImageConfig } from "../oci/image-config.js";
-import type { ChainState } from "./chain-state.js";
-import type { AppliedStep } from "./define-step.js";
+import { formatPlatform, type Platform } from "../oci/platform.js";
+import { type ChainState, withLayerHistory } from "./chain-state.js";
 import { imageConfigOf } from "./image-config-of.js";
-import { withSurroundings } from "./llb-surroundings.js";
 import type { DockerfileRequest } from "./lower-context.js";
 
 /** What must be asked of the daemon's Dockerfile frontend before a chain can be compiled. */
 export interface FrontendQuestion {
   /** Key of the answer in `Facts.frontends`. */
   readonly id: string;
-  readonly text: string | Uint8Array;
-  /** Id of the tree that COPY and ADD read. */
-  readonly context: string | undefined;
-  readonly target: string | undefined;
-  readonly buildArgs: Readonly<Record<string, string>>;
-  /** What `FROM` of this name means. */
-  readonly base: FrontendBase | undefined;
+  /** The Dockerfile. */
+  readonly text: string;
+  /** BuildKit's options of `dockerfile.v0`. */
+  readonly options: Readonly<Record<string, string>>;
+  /** Graphs that the options name, and the Dockerfile itself. */
+  readonly inputs: Readonly<Record<string, Definition>>;
   readonly title: string;
   readonly location: CallSite | undefined;
-}
-
-/** A chain so far, as the base of a Dockerfile. */
-export interface FrontendBase {
-  readonly name: string;
-  readonly definition: Definition;
-  readonly config: ImageConfig;
 }
 
 /** Thrown by `compile` when a frontend's answer is missing from the facts: ask, add the answer, compile again. */
@@ -43,89 +35,90 @@ export class FrontendNeeded extends Error {
   }
 }
 
-/** The chain as a Dockerfile makes it of `chain`; throws {@link FrontendNeeded} until the facts have the answer. */
-export function frontendState(
-  chain: ChainState,
-  request: Omit<DockerfileRequest, "key"> & { readonly id: string },
-  facts: Facts,
-  use: {
-    readonly step: AppliedStep;
-    /** Ties ops to the step. */
-    readonly description: Readonly<Record<string, string>>;
-    readonly forced: boolean;
-  },
-): ChainState {
-  const { step } = use;
-  const base: FrontendBase | undefined =
-    request.baseName === undefined
-      ? undefined
-      : {
-          name: request.baseName,
-          definition: marshal(chain.state, { platform: facts.platform }),
-          config: imageConfigOf(chain, facts.platform),
-        };
-  const answer = facts.frontends.get(request.id);
-  if (answer === undefined) {
-    throw new FrontendNeeded({
-      id: request.id,
-      text: request.text,
-      context: request.context,
-      target: request.target,
-      buildArgs: request.buildArgs ?? {},
-      base,
-      title: step.title,
-      location: step.location,
-    });
-  }
-  return stateOf(answer, chain, base, use);
+/** A chain so far, as the base of a Dockerfile. */
+export interface FrontendBase {
+  readonly name: string;
+  readonly definition: Definition;
+  readonly config: ImageConfig;
 }
 
-function stateOf(
-  { definition, config }: FrontendFact,
-  chain: ChainState,
-  base: FrontendBase | undefined,
-  {
-    description,
-    forced,
-  }: { readonly description: Readonly<Record<string, string>>; readonly forced: boolean },
-): ChainState {
-  const container = config.config ?? {};
-  const state =
-    definition === undefined ? chain.state : fromDefinition(owned(definition, base, description, forced));
+/** What `FROM` of a name means: the chain so far. */
+export function frontendBase(name: string, chain: ChainState, platform: Platform): FrontendBase {
+  const definition = marshal(chain.state, { platform });
+  if (definition.ops.length > 0) return { name, definition, config: imageConfigOf(chain, platform) };
+  // Frontends take no empty graphs.
   return {
-    state: withSurroundings(state, container.Env ?? [], container.WorkingDir),
-    base: base === undefined ? config : (chain.base ?? config),
-    config: container,
-    history: config.history ?? [],
-    cmdSet: container.Cmd !== undefined && container.Cmd !== null && container.Cmd !== chain.config.Cmd,
-    force: forced,
+    name,
+    definition: marshal(emptyDirectory(), { platform }),
+    config: imageConfigOf(withLayerHistory(chain, "FROM scratch"), platform),
   };
 }
 
-// The ops of the chain so far keep what is said of them; those that the frontend made belong to the step.
-function owned(
-  definition: Definition,
-  base: FrontendBase | undefined,
-  description: Readonly<Record<string, string>>,
-  forced: boolean,
-): Definition {
-  const metadata = new Map(definition.metadata);
-  for (const { digest } of definition.ops.slice(0, -1)) {
-    const known = base?.definition.metadata.get(digest);
-    const found = metadata.get(digest) ?? {};
-    metadata.set(
-      digest,
-      known ?? {
-        ...found,
-        description: { ...found.description, ...description },
-        ...(forced ? { ignoreCache: true } : {}),
-      },
-    );
-  }
-  return new Definition({
-    ops: definition.ops,
-    metadata,
-    source: definition.source,
-    unsentCaps: definition.unsentCaps,
-  });
+/** The frontend's own name of the local tree that COPY and ADD read. */
+export const frontendContext = "local://context";
+
+const baseInput = "kiln-base";
+
+/** The question that a step's request is. */
+export function frontendQuestion(
+  request: DockerfileRequest,
+  use: {
+    readonly id: string;
+    readonly base: FrontendBase | undefined;
+    readonly platform: Platform;
+    readonly sourceDateEpoch: number | undefined;
+    readonly title: string;
+    readonly location: CallSite | undefined;
+  },
+): FrontendQuestion {
+  const { id, base, platform, sourceDateEpoch, title, location } = use;
+  const text = typeof request.text === "string" ? request.text : new TextDecoder().decode(request.text);
+  const { path, definition } = dockerfileInput(text, request.filename ?? "Dockerfile");
+  const epoch = sourceDateEpoch === undefined ? {} : { SOURCE_DATE_EPOCH: String(sourceDateEpoch) };
+  const buildArgs = Object.entries({ ...epoch, ...request.buildArgs });
+  return {
+    id,
+    text,
+    options: {
+      filename: path,
+      platform: formatPlatform(platform),
+      ...(request.target === undefined ? {} : { target: request.target }),
+      ...Object.fromEntries(buildArgs.map(([name, value]) => [`build-arg:${name}`, value])),
+      ...(base === undefined
+        ? {}
+        : {
+            [`context:${base.name}`]: `input:${baseInput}`,
+            [`input-metadata:${baseInput}`]: JSON.stringify({
+              "containerimage.config": Buffer.from(JSON.stringify(base.config)).toString("base64"),
+            }),
+          }),
+    },
+    inputs: {
+      dockerfile: definition,
+      ...(request.context === undefined ? { context: marshal(emptyDirectory()) } : {}),
+      ...(base === undefined ? {} : { [baseInput]: base.definition }),
+    },
+    title,
+    location,
+  };
+}
+
+/** The Dockerfile as a graph, with a `.dockerignore` of its own: what is left out of the context is decided here. */
+function dockerfileInput(
+  text: string,
+  filename: string,
+): { readonly path: string; readonly definition: Definition } {
+  const parts = filename.split("/").filter((part) => part !== "" && part !== ".");
+  const plain = parts.length > 0 && !parts.includes("..") && !filename.startsWith("/");
+  const path = plain ? parts.join("/") : (parts.at(-1) ?? "Dockerfile").replace(/^\.\.$/, "Dockerfile");
+  const directory = path.split("/").slice(0, -1).join("/");
+  const options: ConstraintOptions = { customName: `load ${path}` };
+  const made = mkdir(`/${directory}`, { makeParents: true })
+    .mkfile(`/${path}`, text)
+    .mkfile(`/${path}.dockerignore`, "# none\n");
+  return { path, definition: marshal(scratch().file(made, options)) };
+}
+
+function emptyDirectory(): State {
+  return scratch().file(mkdir("/", { mode: 0o755, makeParents: true, createdTime: 0n }));
 }

@@ -14,8 +14,10 @@ import {
 import { type AptInstallOptions, aptInstall } from "./steps/apt-install.js";
 import { cmd, entrypoint, label, shell, user, workdir } from "./steps/config-steps.js";
 import { type CopyFromOptions, copyFrom } from "./steps/copy-from.js";
+import { type DockerfileCommandsOptions, dockerfileCommands } from "./steps/dockerfile-commands.js";
 import { type EnvOptions, env } from "./steps/env.js";
 import { expose } from "./steps/expose.js";
+import { type FromDockerfileOptions, fromDockerfile } from "./steps/from-dockerfile.js";
 import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
 import { fromRegistry } from "./steps/from-registry.js";
 import { fromScratch } from "./steps/from-scratch.js";
@@ -67,6 +69,18 @@ export class Image {
     return new Image([]).step(fromOciLayout, { path, options });
   }
 
+  /**
+   * Starts from what a Dockerfile makes: every instruction that the daemon's own Dockerfile frontend knows, stages and
+   * heredocs included. The image's config is carried on.
+   *
+   * `.dockerignore` is looked for as `PATH.dockerignore`, beside the Dockerfile, in `contextDir`; `ignore` takes its place.
+   * The step's options hold for the Dockerfile's own commands; `RUN --mount=type=secret,id=NAME` gets the variable `NAME`
+   * of its secrets. A missing Dockerfile is refused by the build.
+   */
+  static fromDockerfile(path: string, options?: FromDockerfileOptions): Image {
+    return new Image([]).step(fromDockerfile, { path, options });
+  }
+
   /** Starts from nothing: commands need files that earlier steps put there. */
   static fromScratch(): Image {
     return new Image([]).step(fromScratch, undefined);
@@ -98,6 +112,16 @@ export class Image {
   /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */
   runCommands(...commands: Variadic<RunCommandsOptions>): Image {
     return isEmpty(commands) ? this : this.step(runCommands, commands);
+  }
+
+  /**
+   * Runs lines of a Dockerfile on the image: `dockerfileCommands("COPY a /b", "USER app")`. No line: no step.
+   *
+   * `FROM base` comes before them; a string may be several lines. COPY and ADD read `contextDir` as far as they need it
+   * (without what its `.dockerignore` names), and `contextFiles`. Options as for {@link Image.fromDockerfile}.
+   */
+  dockerfileCommands(...lines: Variadic<DockerfileCommandsOptions>): Image {
+    return isEmpty(lines) ? this : this.step(dockerfileCommands, lines);
   }
 
   /**
@@ -208,7 +232,9 @@ export class Image {
   pipe<Args extends readonly unknown[]>(next: (image: Image, ...args: Args) => Image, ...args: Args): Image {
     const result = next(this, ...args);
     if (Image.isImage(result)) return result;
-    throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`);
+    throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`, {
+      hint: "Return the chain: pipe((image) => image.aptInstall(…)).",
+    });
   }
 }
 

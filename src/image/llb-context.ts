@@ -4,15 +4,19 @@ import type { RunMount, RunSecret } from "../llb/exec-options.js";
 import { copy, type FileAction, mkdir, mkfile } from "../llb/file-action.js";
 import { image as imageSource } from "../llb/image.js";
 import { local } from "../llb/local.js";
+import { marshal } from "../llb/marshal.js";
 import { ociLayout } from "../llb/oci-layout.js";
+import type { ExecBind } from "../llb/rewrite-execs.js";
 import { type State, scratch } from "../llb/state.js";
 import type { BaseFact, Facts } from "../model/facts.js";
+import type { Platform } from "../oci/platform.js";
 import { builderVersion } from "./builder-version.js";
 import { caMounts } from "./ca-mounts.js";
 import { type ChainState, defaultShell, withLayerHistory } from "./chain-state.js";
 import { applyConfig } from "./config-change.js";
 import type { AppliedStep } from "./define-step.js";
-import { frontendState } from "./frontend-question.js";
+import { FrontendNeeded, frontendBase, frontendQuestion } from "./frontend-question.js";
+import { frontendState } from "./frontend-state.js";
 import { withSurroundings } from "./llb-surroundings.js";
 import type {
   CacheMount,
@@ -90,7 +94,7 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
     // Nobody has a secret of this name, so the command sees nothing of it; but it is part of the command's key.
     const { force } = facts;
     return force?.kind === "apart"
-      ? [...given, { env: "KILN_CACHE_NONCE", id: `kiln.nonce.${force.nonce}`, optional: true }]
+      ? [...given, { target: "/run/kiln/nonce", id: `kiln.nonce.${force.nonce}`, optional: true }]
       : given;
   };
   const caBundle = (): string | undefined => {
@@ -139,7 +143,7 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
           env: Object.fromEntries(given),
           dir: request.dir,
           secrets: [...secrets(), ...ca.secrets],
-          cdiDevices: options?.gpu !== undefined && isCdiName(options.gpu) ? [{ name: options.gpu }] : [],
+          cdiDevices: cdiDevice(options).map((name) => ({ name })),
           mounts: [...mounts, ...ca.mounts],
         })
         .root();
@@ -175,19 +179,52 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
       return withLayerHistory({ ...chain, state, force }, `COPY --from ${from} ${to}`);
     },
     dockerfile(chain, request) {
-      const context = request.context === undefined ? undefined : idOf(request.context);
-      const made = frontendState(
-        chain,
-        { ...request, id: idOf(`dockerfile.${request.key}`), context },
-        facts,
-        {
-          step,
-          description: own,
-          forced: isForced(chain),
-        },
-      );
-      return { ...made, force: isForced(chain) };
+      const id = idOf(`dockerfile.${request.key}`);
+      const base =
+        request.baseName === undefined ? undefined : frontendBase(request.baseName, chain, platform);
+      const answer = facts.frontends.get(id);
+      if (answer === undefined) {
+        const { title, location } = step;
+        const { sourceDateEpoch } = facts;
+        throw new FrontendNeeded(
+          frontendQuestion(request, { id, base, platform, sourceDateEpoch, title, location }),
+        );
+      }
+      const forced = isForced(chain);
+      const variables = new Map(secrets().map(({ env, id: secretId }) => [env, secretId]));
+      const ca = caMounts(caBundle(), sourceConstraints("prepare certificates"));
+      const binds = ca.mounts.map((mount) => bindOf(mount, platform));
+      return frontendState(answer, chain, {
+        base,
+        tree: request.context === undefined ? undefined : lookUp(facts.trees, request.context),
+        localUniqueId,
+        description: own,
+        forced,
+        note: (command) => commands.push(command) - 1,
+        additions: ({ hasCaches }, command) => ({
+          env: [...ca.env, ...(options?.env ?? [])],
+          secrets: [...secrets(), ...ca.secrets],
+          secretId: (named) => variables.get(named),
+          devices: cdiDevice(options),
+          binds: hasCaches
+            ? [...binds, bindOf(markMount(command, forced, compilation.marks, sourceConstraints), platform)]
+            : binds,
+        }),
+      });
     },
+  };
+}
+
+function cdiDevice(options: AppliedStep["options"]): readonly string[] {
+  return options?.gpu !== undefined && isCdiName(options.gpu) ? [options.gpu] : [];
+}
+
+function bindOf({ target, source, sourcePath, readonly }: RunMount, platform: Platform): ExecBind {
+  return {
+    target,
+    source: marshal(source ?? scratch(), { platform }),
+    sourcePath: sourcePath ?? "/",
+    writable: readonly !== true,
   };
 }
 

@@ -99,6 +99,8 @@ export interface DockerfileRequest {
   /** Names this question among those of the step. */
   readonly key: string;
   readonly text: string | Uint8Array;
+  /** What errors call the file. Default `Dockerfile`. */
+  readonly filename?: string | undefined;
   /** Key of the tree that COPY and ADD read; default: an empty one. */
   readonly context?: string | undefined;
   /** The stage to build; default the last. */

@@ -44,6 +44,7 @@ export function needsOf(image: Chain, options: NeedsOptions = {}): Needs {
     secrets: [],
     devices: [],
     caBundles: [],
+    usesDockerfile: false,
   };
   const builder = builderVersion(options.builderVersion);
   collectChain(image, "", { builder, found: options.found ?? nothingFound }, found);
@@ -58,6 +59,7 @@ interface Collected {
   readonly secrets: SecretNeed[];
   readonly devices: DeviceNeed[];
   readonly caBundles: CaBundleNeed[];
+  usesDockerfile: boolean;
 }
 
 interface Known {
@@ -77,6 +79,7 @@ function collectStep(step: AppliedStep, scope: string, index: number, known: Kno
     file: (key) => known.found.files.get(idOf(key)),
     listing: (key) => known.found.listings.get(idOf(key)),
   });
+  into.usesDockerfile ||= needs.dockerfile === true;
   for (const [key, base] of Object.entries(needs.bases ?? {})) {
     const own = { id: idOf(key), location };
     if (base.kind !== "registry") into.bases.push({ ...base, ...own });

@@ -64,7 +64,9 @@ export function checkStepOptions(
   checkOptions(call, options, [...stepOptionKeys, ...moreKeys]);
   const name = options?.name;
   if (name !== undefined && (typeof name !== "string" || name.trim() === "" || /[\n\0]/.test(name))) {
-    throw argumentError(call, `name must be one line of text, got ${describe(name)}`);
+    throw argumentError(call, `name must be one line of text, got ${describe(name)}`, {
+      hint: 'E.g. name: "install the models".',
+    });
   }
   return {
     name,
@@ -95,7 +97,8 @@ function checkTimeout(call: string, timeoutMs: unknown): number | undefined {
   });
 }
 
-function checkCaBundle(call: string, path: unknown): string | false | undefined {
+/** Checks the path of a bundle of certificates, or `false` for none. */
+export function checkCaBundle(call: string, path: unknown): string | false | undefined {
   if (path === undefined || path === false) return path;
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
   throw argumentError(call, `caBundle must be the path of a PEM file, got ${describe(path)}`, {
@@ -138,14 +141,21 @@ export function checkEnv(call: string, env: unknown): readonly (readonly [string
   const entries: (readonly [string, string])[] = [];
   for (const [key, value] of Object.entries(env)) {
     if (value === null || value === undefined) continue;
-    if (key === "" || /[=\0\n]/.test(key))
-      throw argumentError(call, `${JSON.stringify(key)} is no variable's name`);
+    if (key === "" || /[=\0\n]/.test(key)) {
+      throw argumentError(call, `${JSON.stringify(key)} is no variable's name`, {
+        hint: "A name is not empty and has no =, NUL or line break.",
+      });
+    }
     if (typeof value !== "string") {
       throw argumentError(call, `the value of ${key} must be a string, got ${describe(value)}`, {
         hint: `Write ${key}: ${JSON.stringify(String(value))}.`,
       });
     }
-    if (value.includes("\0")) throw argumentError(call, `the value of ${key} holds a NUL character`);
+    if (value.includes("\0")) {
+      throw argumentError(call, `the value of ${key} holds a NUL character`, {
+        hint: "No environment can hold one.",
+      });
+    }
     entries.push([key, value]);
   }
   return entries;

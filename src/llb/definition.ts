@@ -88,7 +88,7 @@ export class Definition {
   }
 
   /**
-   * For the rewriting of sources: a definition of other ops. `renamed` leads from the digests that ops had to those
+   * For `rewriteOps`: a definition of other ops. `renamed` leads from the digests that ops had to those
    * that they have there.
    */
   withOps(

@@ -12,7 +12,7 @@ export interface StepRecord {
 
 /** One thing that a build wrote. */
 export interface OutputRecord {
-  readonly type: "registry" | "docker-image" | "oci" | "docker" | "local" | "tar";
+  readonly type: "registry" | "docker-image" | "oci" | "docker" | "local" | "tar" | "published";
   /** Image name, directory or file, as asked for. */
   readonly target: string;
   /** Digest of the manifest or index, where the output has one; in Docker's classic store the image's id. */

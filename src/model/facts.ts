@@ -59,7 +59,7 @@ export interface Facts {
   readonly listings: ReadonlyMap<string, readonly string[]>;
   /** The variables of secrets. */
   readonly secrets: ReadonlyMap<string, readonly SecretVariable[]>;
-  /** What frontends answered, asked for by `compile` with a `FrontendRequest`. */
+  /** What frontends answered, asked for by `compile` with a `FrontendQuestion`. */
   readonly frontends: ReadonlyMap<string, FrontendFact>;
   /** Default: only what is forced by its own step. */
   readonly force?: ForceFact | undefined;

@@ -65,6 +65,8 @@ export interface TreeNeed {
   readonly ignore: readonly string[];
   /** Ids of {@link FileNeed}s: the lines of the first that exists come before {@link ignore}. */
   readonly ignoreFiles: readonly string[];
+  /** Further files by their path in the directory, in place of what is there; nothing ignores them. */
+  readonly files?: Readonly<Record<string, string>> | undefined;
   /** `"own"` keeps each file's own permission bits, `"normalize"` sends 0755 (directories, executables) or 0644. */
   readonly mode: "own" | "normalize";
   /** The step that reads it, for messages: `addLocalDir("./src", "/app")`. */
@@ -130,4 +132,6 @@ export interface Needs {
   readonly secrets: readonly SecretNeed[];
   readonly devices: readonly DeviceNeed[];
   readonly caBundles: readonly CaBundleNeed[];
+  /** A step asks the Dockerfile frontend, which resolves images by itself. */
+  readonly usesDockerfile: boolean;
 }

@@ -32,7 +32,7 @@ export interface OciLayout {
   readJson(descriptor: Descriptor): Promise<unknown>;
   /** The entry that a tag, image name or digest names; without one, the only entry. */
   resolve(ref?: string): Descriptor;
-  /** Manifest and config for a platform, through an index if need be. */
+  /** Manifest and config for a platform, through an index if need be. A digest may also be that of one image in an index. */
   image(ref: string | undefined, platform: Platform): Promise<LayoutImage>;
 }
 
@@ -85,6 +85,17 @@ export async function openOciLayout(dir: string, options: KilnErrorOptions = {})
       names === "" ? "Its index is empty." : `It has ${names}.`,
     );
   };
+  /** The image of one platform that a digest names, which an index of the layout lists and its own does not. */
+  const findInIndexes = async (ref: string | undefined): Promise<Descriptor | undefined> => {
+    if (ref === undefined || !isDigest(ref) || index.manifests.some((entry) => namesEntry(entry, ref)))
+      return undefined;
+    for (const entry of index.manifests.filter(({ mediaType }) => isIndexType(mediaType))) {
+      const { manifests } = (await readJson(entry)) as ImageIndex;
+      const found = manifests?.find(({ digest }) => digest === ref);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
   return {
     dir,
     index,
@@ -92,7 +103,7 @@ export async function openOciLayout(dir: string, options: KilnErrorOptions = {})
     readJson,
     resolve,
     async image(ref, platform) {
-      const root = resolve(ref);
+      const root = (await findInIndexes(ref)) ?? resolve(ref);
       const manifestDescriptor = isIndexType(root.mediaType)
         ? pickPlatform((await readJson(root)) as ImageIndex, platform, fail)
         : root;

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, isAbsolute } from "node:path";
+import { shareDirectory } from "../internal/data-directory.js";
 import { setupError } from "./setup-error.js";
 
 /**
@@ -10,10 +11,7 @@ import { setupError } from "./setup-error.js";
  * A relative `XDG_DATA_HOME` is ignored, as the XDG base directory specification asks.
  */
 export function defaultPrefix(env: NodeJS.ProcessEnv = process.env): string {
-  const data = env["XDG_DATA_HOME"];
-  return data !== undefined && isAbsolute(data)
-    ? join(data, "kiln")
-    : join(homedir(), ".local", "share", "kiln");
+  return shareDirectory(env, homedir());
 }
 
 /** Throws `ERR_KILN_ENGINE_SETUP` unless `prefix` is absolute and free of characters that break daemons' settings. */

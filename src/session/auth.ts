@@ -1,16 +1,14 @@
+import { createHmac } from "node:crypto";
 import { status } from "@grpc/grpc-js";
 import { KilnError } from "../errors.js";
 import { Auth } from "../gen/moby/filesync/v1/auth_pb.js";
-import type { Credentials } from "./docker-auth.js";
+import type { Credentials, CredentialsProvider } from "./credentials.js";
 import { fetchToken, type RegistryTls } from "./fetch-token.js";
 import type { Attachable } from "./grpc/service.js";
 import { ServiceRefusal } from "./grpc/status.js";
 import { unaryService } from "./grpc/unary-service.js";
 import { publicKeyBytes, signedMessage, tokenKey } from "./token-key.js";
 import type { TokenSeeds } from "./token-seeds.js";
-
-/** Finds credentials for a registry host; `undefined` = anonymous. */
-export type CredentialsProvider = (host: string, signal: AbortSignal) => Promise<Credentials | undefined>;
 
 /** Who fetches the tokens of registries. */
 export interface ClientTokens {
@@ -24,13 +22,26 @@ export interface ClientTokens {
   readonly tls?: Readonly<Record<string, RegistryTls>> | undefined;
 }
 
+interface Found {
+  readonly credentials: Credentials | undefined;
+  /** Whether they are those of one build. */
+  readonly isOwn: boolean;
+}
+
+const nothing: Found = { credentials: undefined, isOwn: false };
+
 /** Options of {@link authService}. */
 export interface AuthOptions {
   readonly credentials: CredentialsProvider;
+  /**
+   * Asked before `credentials`: those of one build. Where it has an answer or fails, `credentials` is not asked. Tokens that
+   * the daemon gets with its answers are reused for those alone who have the same ones.
+   */
+  readonly own?: CredentialsProvider | undefined;
   /** Without it, the daemon fetches all tokens. */
   readonly tokens?: ClientTokens | undefined;
-  /** Told why credentials or a token could not be had. */
-  readonly onProblem?: ((error: KilnError) => void) | undefined;
+  /** Told why credentials or a token for a host could not be had. */
+  readonly onProblem?: ((error: KilnError, host: string) => void) | undefined;
 }
 
 /**
@@ -42,19 +53,21 @@ export interface AuthOptions {
  * goes to `onProblem`.
  */
 export function authService(options: AuthOptions): Attachable {
-  const find = async (host: string, signal: AbortSignal): Promise<Credentials | undefined> => {
+  const find = async (host: string, signal: AbortSignal): Promise<Found> => {
     try {
-      return await options.credentials(host, signal);
+      const own = await options.own?.(host, signal);
+      if (own !== undefined) return { credentials: own, isOwn: true };
+      return { credentials: await options.credentials(host, signal), isOwn: false };
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
-      options.onProblem?.(error);
-      return undefined;
+      options.onProblem?.(error, host);
+      return { credentials: undefined, isOwn: false };
     }
   };
   const keyOf = async (host: string, salt: Uint8Array, signal: AbortSignal) => {
     const { tokens } = options;
-    const credentials =
-      tokens === undefined || tokens.when === "never" ? undefined : await find(host, signal);
+    const { credentials, isOwn } =
+      tokens === undefined || tokens.when === "never" ? nothing : await find(host, signal);
     if (
       tokens === undefined ||
       tokens.when === "never" ||
@@ -63,23 +76,25 @@ export function authService(options: AuthOptions): Attachable {
       throw new ServiceRefusal(status.UNAVAILABLE, "the daemon is to fetch the tokens");
     }
     const secret = credentials?.secret || credentials?.registryToken;
-    return tokenKey(salt, secret === undefined ? undefined : await tokens.seeds.of(host));
+    if (credentials === undefined || secret === undefined) return tokenKey(salt, undefined);
+    const seed = await tokens.seeds.of(host);
+    return tokenKey(salt, isOwn ? seedOf(credentials, seed) : seed);
   };
   return unaryService(Auth, {
     async credentials({ Host }, { signal }) {
-      const found = await find(Host, signal);
-      return found === undefined ? {} : { Username: found.username, Secret: found.secret };
+      const { credentials } = await find(Host, signal);
+      return credentials === undefined ? {} : { Username: credentials.username, Secret: credentials.secret };
     },
     async fetchToken({ ClientID, Host, Realm, Service, Scopes }, { signal }) {
       try {
         const { token, expiresIn, issuedAt } = await fetchToken(
           { clientId: ClientID, host: Host, realm: Realm, service: Service, scopes: Scopes },
-          await find(Host, signal),
+          (await find(Host, signal)).credentials,
           { signal, tls: options.tokens?.tls?.[Host] },
         );
         return { Token: token, ExpiresIn: BigInt(Math.floor(expiresIn)), IssuedAt: BigInt(issuedAt) };
       } catch (error) {
-        if (error instanceof KilnError) options.onProblem?.(error);
+        if (error instanceof KilnError) options.onProblem?.(error, Host);
         throw error;
       }
     },
@@ -90,4 +105,14 @@ export function authService(options: AuthOptions): Attachable {
       return { Signed: signedMessage(await keyOf(Host, Salt, signal), Payload) };
     },
   });
+}
+
+/**
+ * A machine has one seed for a registry. Builds with other credentials than its own need others: the daemon would hand one
+ * build the tokens of another.
+ */
+function seedOf({ username, secret, registryToken }: Credentials, seed: Uint8Array): Uint8Array {
+  return createHmac("sha256", seed)
+    .update(JSON.stringify([username, secret, registryToken]))
+    .digest();
 }

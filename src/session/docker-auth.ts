@@ -1,16 +1,9 @@
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { KilnError } from "../errors.js";
-
-/** What a registry is answered with. An identity token goes into `secret` with an empty `username`. */
-export interface Credentials {
-  readonly username: string;
-  readonly secret: string;
-  /** A bearer token that the registry takes as it is, in place of the other two. */
-  readonly registryToken?: string | undefined;
-}
+import { type Credentials, isDockerHub } from "./credentials.js";
+import { runCredentialHelper } from "./run-credential-helper.js";
 
 /** Where {@link dockerCredentials} looks. */
 export interface DockerAuthOptions {
@@ -19,12 +12,8 @@ export interface DockerAuthOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const helperTimeoutMs = 30_000;
-const helperOutputLimit = 1024 * 1024;
-
 /** Docker Hub's key in Docker's config, whatever host name a daemon asks for. */
 const hubKey = "https://index.docker.io/v1/";
-const hubHosts = new Set(["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"]);
 
 const authEntry = v.object({
   auth: v.optional(v.string()),
@@ -55,13 +44,13 @@ export async function dockerCredentials(
   const file = join(dockerConfigDir(options.env, options.home), "config.json");
   const config = await readConfig(file);
   if (config === undefined) return undefined;
-  const keys = hubHosts.has(host) ? [hubKey, host, "docker.io", "index.docker.io"] : [host];
+  const keys = isDockerHub(host) ? [hubKey, host, "docker.io", "index.docker.io"] : [host];
   for (const key of keys) {
     const helper = config.credHelpers?.[key];
-    if (helper !== undefined) return runHelper(helper, key, options);
+    if (helper !== undefined) return askHelper(helper, key, options);
   }
   if (config.credsStore !== undefined && config.credsStore !== "") {
-    const found = await runHelper(config.credsStore, keys[0] ?? host, options);
+    const found = await askHelper(config.credsStore, keys[0] ?? host, options);
     if (found !== undefined) return found;
   }
   for (const [key, entry] of Object.entries(config.auths ?? {})) {
@@ -121,66 +110,18 @@ function hostOfKey(key: string): string {
   return key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
 }
 
-const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
-
-async function runHelper(
+async function askHelper(
   helper: string,
   key: string,
   options: DockerAuthOptions,
 ): Promise<Credentials | undefined> {
-  const program = `docker-credential-${helper}`;
-  if (!/^[\w.-]+$/.test(helper))
-    throw failure(`${program} is no name of a program`, "Repair Docker's config.", undefined);
-  const { code, output } = await runWithInput(program, key, options);
-  if (code !== 0) {
-    if (/credentials not found|no credentials server URL/i.test(output)) return undefined;
-    throw failure(
-      `${program} get ${key} failed with exit code ${code}`,
-      `Try \`docker login ${key}\`.`,
-      undefined,
-    );
-  }
-  try {
-    const { Username, Secret } = v.parse(helperAnswer, JSON.parse(output));
-    return Username === "<token>" ? { username: "", secret: Secret } : { username: Username, secret: Secret };
-  } catch {
-    throw failure(`${program} get ${key} gave no credentials`, "Check the credential helper.", undefined);
-  }
-}
-
-function runWithInput(
-  program: string,
-  input: string,
-  options: DockerAuthOptions,
-): Promise<{ readonly code: number | null; readonly output: string }> {
-  const signals = [AbortSignal.timeout(helperTimeoutMs)];
-  if (options.signal !== undefined) signals.push(options.signal);
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, ["get"], {
-      env: { ...options.env },
-      stdio: ["pipe", "pipe", "ignore"],
-      signal: AbortSignal.any(signals),
-    });
-    let output = "";
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (chunk: string) => {
-      if (output.length < helperOutputLimit) output += chunk;
-    });
-    child.stdin.on("error", () => {});
-    child.stdin.end(input);
-    child.once("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === "ENOENT"
-          ? failure(
-              `${program} is not installed`,
-              "Docker's config names it: install it, or log in without it.",
-              error,
-            )
-          : failure(`${program} did not answer`, `It gets ${helperTimeoutMs / 1000} s.`, error),
-      ),
-    );
-    child.once("close", (code) => resolve({ code, output }));
-  });
+  const found = await runCredentialHelper(helper, key, options);
+  if (found !== "not installed") return found;
+  throw failure(
+    `docker-credential-${helper} is not installed`,
+    "Docker's config names it: install it, or log in without it.",
+    undefined,
+  );
 }
 
 function failure(message: string, hint: string, cause: unknown): KilnError {

@@ -2,7 +2,7 @@ import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import * as v from "valibot";
 import { KilnError } from "../errors.js";
-import type { Credentials } from "./docker-auth.js";
+import type { Credentials } from "./credentials.js";
 
 /** What the daemon asks a token for. */
 export interface TokenRequest {

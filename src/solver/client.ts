@@ -12,7 +12,8 @@ import type { ImageConfig } from "../oci/image-config.js";
 import { formatAddress, parseAddress } from "../rpc/address.js";
 import { type Connection, openConnection } from "../rpc/connection.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
-import type { ClientTokens, CredentialsProvider } from "../session/auth.js";
+import type { ClientTokens } from "../session/auth.js";
+import type { CredentialsProvider } from "../session/credentials.js";
 import { dockerConfigDir, dockerCredentials } from "../session/docker-auth.js";
 import type { RegistryTls } from "../session/fetch-token.js";
 import { TokenSeeds } from "../session/token-seeds.js";
@@ -263,10 +264,10 @@ export class Client implements AsyncDisposable {
 
   async #locked(
     definition: Definition | undefined,
-    { sourceLock: lock, pull, secrets, ssh, sourcePolicy, signal }: SolveSettings,
+    { sourceLock: lock, pull, credentials, secrets, ssh, sourcePolicy, signal }: SolveSettings,
   ): Promise<Definition | undefined> {
     if (definition === undefined || lock === undefined) return definition;
-    const options = { lock, pull, secrets, ssh, sourcePolicy, signal };
+    const options = { lock, pull, credentials, secrets, ssh, sourcePolicy, signal };
     return (await lockedDefinition(this, definition, options)).definition;
   }
 

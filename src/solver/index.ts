@@ -17,8 +17,7 @@ export type {
 export { RpcError } from "../rpc/node-error.js";
 export type { SourceRange, StatusDetail } from "../rpc/status-details.js";
 export type { TlsOptions } from "../rpc/tls-options.js";
-export type { CredentialsProvider } from "../session/auth.js";
-export type { Credentials } from "../session/docker-auth.js";
+export type { Credentials, CredentialsProvider } from "../session/credentials.js";
 export type { FinishedResult } from "../session/exporter.js";
 export type { RegistryTls } from "../session/fetch-token.js";
 export { type LocalTree, openLocalTree } from "../session/file-sync.js";

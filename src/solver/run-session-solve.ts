@@ -3,6 +3,7 @@ import { KilnError } from "../errors.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
+import { isDockerHub } from "../session/credentials.js";
 import type { ExporterChoice, FinishedResult } from "../session/exporter.js";
 import { openSession } from "../session/session.js";
 import { prepareCaches } from "./caches/cache-transfer.js";
@@ -13,7 +14,7 @@ import { type Output, outputTarget } from "./outputs.js";
 import { preflight, refuseMissingCaps } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
 import { prepareOutputs } from "./prepare-outputs.js";
-import { type SessionOwner, sessionServices } from "./session-services.js";
+import { type SessionOwner, type SessionServices, sessionServices } from "./session-services.js";
 import { runSolve, type SolveAnswer } from "./solve.js";
 import { SolveError } from "./solve-error.js";
 import type { Solved, SolveRequest } from "./solve-request.js";
@@ -95,7 +96,7 @@ export async function runSessionSolve(
     );
     return { answer, outputs: [...asked, ...chosen].flatMap((output) => byOutput.get(output) ?? []) };
   } catch (error) {
-    throw signal?.aborted === true ? signal.reason : ownCause(error, services.problems);
+    throw signal?.aborted === true ? signal.reason : ownCause(error, services);
   } finally {
     await session.close();
     await services.settled();
@@ -105,13 +106,26 @@ export async function runSessionSolve(
 
 /**
  * The problem on this side that the daemon's error is an echo of, if there is one: its text is in the error,
- * or the error is about a secret that could not be given (the daemon says only that it is missing).
+ * or the error is about a secret that could not be given (the daemon says only that it is missing), or about a registry
+ * for which credentials could not be had.
  */
-function ownCause(error: unknown, problems: readonly unknown[]): unknown {
+function ownCause(error: unknown, { problems, credentialProblems }: SessionServices): unknown {
   if (!(error instanceof SolveError) || error.exitCode !== undefined) return error;
   const isEcho = (problem: unknown): boolean =>
     problem instanceof KilnError &&
     (error.message.includes(problem.message) ||
       (problem.code.startsWith("ERR_KILN_SECRET") && /secret .*: not found/.test(error.message)));
-  return problems.find(isEcho) ?? error;
+  return problems.find(isEcho) ?? credentialsCause(error, credentialProblems) ?? error;
+}
+
+/** Registries tell who is not logged in that they refuse, or that there is no such image. */
+function credentialsCause(
+  { code, message }: SolveError,
+  credentialProblems: ReadonlyMap<string, KilnError>,
+): KilnError | undefined {
+  if (code !== "ERR_KILN_UNAUTHORIZED" && code !== "ERR_KILN_IMAGE_NOT_FOUND") return undefined;
+  for (const [host, problem] of credentialProblems) {
+    if (message.includes(host) || (isDockerHub(host) && message.includes("docker.io"))) return problem;
+  }
+  return undefined;
 }

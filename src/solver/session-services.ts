@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { KilnError } from "../errors.js";
-import { authService, type ClientTokens, type CredentialsProvider } from "../session/auth.js";
+import { authService, type ClientTokens } from "../session/auth.js";
 import { contentService } from "../session/content.js";
 import {
   type ContentStore,
@@ -8,6 +8,7 @@ import {
   type WritableContentStore,
   writableLayoutStore,
 } from "../session/content-store.js";
+import type { CredentialsProvider } from "../session/credentials.js";
 import { type ExporterChoice, exporterService, type FinishedResult } from "../session/exporter.js";
 import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../session/file-send.js";
 import { fileSyncService } from "../session/file-sync.js";
@@ -45,6 +46,8 @@ export interface SessionServices {
   readonly services: readonly Attachable[];
   /** What went wrong on this side, in order: the daemon's error holds only a text of it. */
   readonly problems: readonly unknown[];
+  /** Why there were no credentials, by registry host: the daemon says only that the registry refuses. */
+  readonly credentialProblems: ReadonlyMap<string, KilnError>;
   /** What the daemon said about the tar of each exporter, by exporter id. */
   readonly tarMetadata: ReadonlyMap<number, ExporterMetadata>;
   /**
@@ -71,6 +74,7 @@ export function sessionServices(
   const { outputs, chooser } = parts;
   const { credentials, tokens, env } = owner;
   const problems: unknown[] = [];
+  const credentialProblems = new Map<string, KilnError>();
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
   const stores = new Map<string, ContentStore>(parts.stores);
@@ -116,6 +120,7 @@ export function sessionServices(
   };
   return {
     problems,
+    credentialProblems,
     tarMetadata,
     connect,
     async settled() {
@@ -143,7 +148,15 @@ export function sessionServices(
       secretsService(settings.secrets ?? {}, { env, onProblem: note }),
       sshService(settings.ssh ?? {}, { env, onProblem: note }),
       uploadService(settings.uploads ?? {}, { onProblem: (_id, error) => note(error) }),
-      authService({ credentials, tokens, onProblem: note }),
+      authService({
+        credentials,
+        own: settings.credentials,
+        tokens,
+        onProblem(error, host) {
+          note(error);
+          credentialProblems.set(host, error);
+        },
+      }),
     ],
   };
 }

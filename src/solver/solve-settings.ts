@@ -8,6 +8,7 @@ import {
   checkTexts,
   wrongArgument,
 } from "../llb/check-argument.js";
+import type { CredentialsProvider } from "../session/credentials.js";
 import type { LocalTree } from "../session/file-sync.js";
 import type { SourceVerifier } from "../session/policy-verifier.js";
 import type { SecretSource } from "../session/secrets.js";
@@ -34,6 +35,11 @@ export interface SolveSettings extends CacheOptions {
   readonly trees?: ReadonlyMap<string, LocalTree> | undefined;
   /** OCI layout directories by the store name of `oci-layout://` sources. */
   readonly layouts?: ReadonlyMap<string, string> | undefined;
+  /**
+   * Credentials for registries that are this build's alone, asked before the client's own; see `CredentialsProvider`. No
+   * other build gets them, nor the tokens that the daemon has with them.
+   */
+  readonly credentials?: CredentialsProvider | undefined;
   /** Secrets by id. */
   readonly secrets?: Readonly<Record<string, SecretSource>> | undefined;
   /** Ssh agents and sockets by id; `default` is what steps get that name none. */
@@ -81,6 +87,7 @@ const checks: Readonly<Record<keyof SolveSettings, Check>> = {
   },
   trees: (call, { trees }) => checkMap(call, "trees", trees),
   layouts: (call, { layouts }) => checkMap(call, "layouts", layouts),
+  credentials: (call, { credentials }) => checkFunction(call, "credentials", credentials),
   secrets: (call, { secrets }) =>
     checkSources(call, "secrets", secrets, isSecret, "a text, bytes, a function, { env } or { file }"),
   ssh(call, { ssh }) {

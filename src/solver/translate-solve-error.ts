@@ -23,6 +23,11 @@ const meanings: readonly Meaning[] = [
     hint: "Allow it on both sides: in the build's entitlements, and in the daemon's insecure-entitlements (Docker: builder.entitlements).",
   },
   {
+    pattern: /invalid frontend: /,
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: "Allow the frontend in the daemon's configuration, or use a daemon that has it.",
+  },
+  {
     pattern: /digest mismatch sha256:|expected checksum to match/i,
     code: "ERR_KILN_DIGEST_MISMATCH",
     hint: "The source is another one than was pinned: lock it again if that is right.",
@@ -122,6 +127,24 @@ function detailExitCode(error: RpcError): number | undefined {
 function textExitCode(message: string): number | undefined {
   const match = /exit code: (\d+)$/.exec(message);
   return match === null ? undefined : Number(match[1]);
+}
+
+/**
+ * The error for a Dockerfile that the daemon's frontend refused, with the step that has it and the line, where it is
+ * known.
+ */
+export function dockerfileErrorFrom(
+  error: unknown,
+  { title, location }: { readonly title: string; readonly location: CallSite | undefined },
+): unknown {
+  if (!(error instanceof RpcError) || error.code !== "ERR_KILN_RPC") return error;
+  const meaning = meanings.find(({ pattern }) => pattern.test(error.message));
+  const sources = detailSources(error);
+  return new SolveError(
+    meaning?.code ?? "ERR_KILN_SOLVE_FAILED",
+    `${title}: ${placeText(sources)}${error.message}`,
+    { cause: error, location, sources, hint: meaning?.hint ?? "Correct the Dockerfile." },
+  );
 }
 
 /** The error for a base image that the daemon could not resolve, with the place that named it. */

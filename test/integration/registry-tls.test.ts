@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { createPrivateKey, randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
@@ -9,6 +8,7 @@ import { engineUp, type RunningEngine, registryUp } from "../../src/provision/in
 import { Client, localDir, registry as registryOutput, type SolveEvent } from "../../src/solver/index.js";
 import { makeAuthority, makeServerCertificate } from "./support/certificates.js";
 import { describeEachEngine, engines } from "./support/engines.js";
+import { htpasswdLine } from "./support/htpasswd.js";
 import { type OwnPrefix, ownPrefix } from "./support/own-prefix.js";
 import { startTokenServer, type TokenServer, tokenNames } from "./support/token-server.js";
 import { filesWith, formsOf } from "./support/traces.js";
@@ -49,7 +49,7 @@ beforeAll(async () => {
     tls: { cert: readFileSync(server.cert, "utf8"), key: readFileSync(server.key, "utf8") },
   });
   const passwords = join(dir, "htpasswd");
-  writeFileSync(passwords, `${username}:${bcrypt(password)}\n`);
+  writeFileSync(passwords, htpasswdLine(username, password));
   const auth = {
     htpasswd: { kind: "htpasswd", file: passwords },
     token: { kind: "token", ...tokenNames, realm: tokens.realm, certificates: signer.cert },
@@ -74,13 +74,6 @@ afterAll(async () => {
   for (const own of prefixes) await own.remove();
   if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
 });
-
-/** The registry takes bcrypt alone. Perl's crypt is the C library's. */
-function bcrypt(text: string): string {
-  const salt = "$2b$05$KilnKilnKilnKilnKilnKO";
-  const made = spawnSync("perl", ["-e", "print crypt(<STDIN>, $ARGV[0])", salt], { input: text });
-  return String(made.stdout);
-}
 
 function connect(
   to: string,

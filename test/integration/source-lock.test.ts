@@ -375,9 +375,9 @@ describeEachEngine("the source lock", ({ name, address }) => {
       };
       const needs = {
         ...{ bases: [need], trees: [], files: [], listings: [] },
-        ...{ secrets: [], devices: [], caBundles: [] },
+        ...{ secrets: [], devices: [], caBundles: [], usesDockerfile: false },
       };
-      const inputs = { treeFacts: new Map(), trees: new Map(), layouts: new Map() };
+      const inputs = { treeFacts: new Map(), trees: new Map(), layouts: new Map(), mirrorLayouts: [] };
       const where = { connection: client.connection, session, platform: amd64 };
       const options = { ...where, inputs, mirrors: {}, policy: {}, signal: undefined };
       await expect(resolveBases(needs, { ...options, pull: "locked" })).rejects.toMatchObject({

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { BuildResult } from "../../engine/build.js";
 import { isImage, parseAnnotation } from "../annotation-spec.js";
+import { addChainFlags, type ChainFlags, chainOptions } from "../chain-flags.js";
 import { cleanText } from "../clean-text.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { follow } from "../follow.js";
@@ -14,7 +15,7 @@ import { imageIdOf, metadataOf, writeResultFile } from "../result-files.js";
 import { addSolveFlags, collect, parseSolveFlags, type SolveFlags } from "../solve-flags.js";
 import { wrongFlag } from "../spec-fields.js";
 
-interface BuildFlags extends ConnectFlags, SolveFlags {
+interface BuildFlags extends ConnectFlags, SolveFlags, ChainFlags {
   readonly output: readonly string[];
   readonly platform?: string;
   readonly progress: string;
@@ -23,6 +24,7 @@ interface BuildFlags extends ConnectFlags, SolveFlags {
   readonly annotation: readonly string[];
   readonly metadataFile?: string;
   readonly iidfile?: string;
+  readonly publish?: string;
 }
 
 /** Adds `kiln build`. */
@@ -39,6 +41,7 @@ export function addBuildCommand(program: Command): void {
     .option("--annotation <spec>", "[LEVEL:]KEY=VALUE on every image; repeatable", collect, [])
     .option("--metadata-file <file>", "write what the daemon says of the result, as JSON")
     .option("--iidfile <file>", "write the image's id")
+    .option("--publish <name>", "keep the result under a name on this machine, for Image.fromName")
     .addHelpText(
       "after",
       `
@@ -60,7 +63,7 @@ Examples:
   kiln build image.ts --cache-to type=registry,ref=localhost:5000/web:cache,mode=max
   kiln build image.ts -o registry:localhost:5000/web:1 --provenance mode=max --secret id=token,env=TOKEN`,
     );
-  addConnectFlags(addSolveFlags(command)).action((recipe: string, flags: BuildFlags) =>
+  addConnectFlags(addSolveFlags(addChainFlags(command))).action((recipe: string, flags: BuildFlags) =>
     withInterrupt(async (signal) => {
       const cwd = resolve(flags.cwd);
       const annotations = flags.annotation.flatMap(parseAnnotation);
@@ -76,12 +79,10 @@ Examples:
       let result: BuildResult;
       try {
         const image = await loadRecipe(recipe, process.cwd());
-        result = await withEngine(flags, async (engine) => {
-          return follow(
-            engine.build(image, { ...solve, outputs, platform: flags.platform, cwd, signal }),
-            view,
-          );
-        });
+        const { connect, build } = chainOptions(flags);
+        const { publish } = flags;
+        const options = { ...solve, ...build, publish, outputs, platform: flags.platform, cwd, signal };
+        result = await withEngine(flags, (engine) => follow(engine.build(image, options), view), connect);
       } finally {
         view.close();
       }

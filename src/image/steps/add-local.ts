@@ -1,8 +1,9 @@
 import { posix } from "node:path";
 import { checkOptions } from "../../internal/check-options.js";
 import { argumentError, checkLocalPath, checkRemotePath, describe } from "../check-args.js";
+import { checkIgnore } from "../check-ignore.js";
 import { defineStep, type Step } from "../define-step.js";
-import { checkPattern, FilePatternMatcher } from "../file-pattern-matcher.js";
+import type { FilePatternMatcher } from "../file-pattern-matcher.js";
 import { modalLayer } from "../modal-layer.js";
 
 /** Options of `addLocalFile`. */
@@ -113,10 +114,14 @@ function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: read
     );
   }
   if (options.mtime !== undefined && options.mtime !== "keep") {
-    throw argumentError(call, `mtime must be "keep" or left out, got ${describe(options.mtime)}`);
+    throw argumentError(call, `mtime must be "keep" or left out, got ${describe(options.mtime)}`, {
+      hint: 'Write mtime: "keep" for the times on this machine.',
+    });
   }
   if (options.mode !== undefined && options.mode !== "normalize") {
-    throw argumentError(call, `mode must be "normalize" or left out, got ${describe(options.mode)}`);
+    throw argumentError(call, `mode must be "normalize" or left out, got ${describe(options.mode)}`, {
+      hint: 'Write mode: "normalize" for 0755 and 0644; for others chmod in a runCommands after it.',
+    });
   }
   return {
     localPath,
@@ -125,19 +130,4 @@ function checkInput(call: string, input: AddLocalInput<unknown>, extraKeys: read
     mode: options.mode ?? "own",
     ...checkIgnore(call, options.ignore),
   };
-}
-
-function checkIgnore(
-  call: string,
-  ignore: unknown,
-): { readonly ignore: readonly string[]; readonly ignoreFile: string | undefined } {
-  if (ignore === undefined) return { ignore: [], ignoreFile: undefined };
-  if (FilePatternMatcher.is(ignore)) return { ignore: ignore.patterns, ignoreFile: ignore.file };
-  const list = typeof ignore === "string" ? [ignore] : ignore;
-  if (!Array.isArray(list)) {
-    throw argumentError(call, `ignore must be patterns, got ${describe(ignore)}`, {
-      hint: 'Write ignore: ["node_modules", "**/*.log"], or FilePatternMatcher.fromFile(".dockerignore").',
-    });
-  }
-  return { ignore: list.map((pattern) => checkPattern(call, pattern)), ignoreFile: undefined };
 }

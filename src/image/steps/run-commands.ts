@@ -20,8 +20,16 @@ export const runCommands: Step<readonly unknown[]> = defineStep({
     const { items, options } = splitVariadic<RunCommandsOptions>("runCommands", input);
     const checked = checkStepOptions("runCommands", options);
     for (const command of items) {
-      if (command.trim() === "") throw argumentError("runCommands", "an empty command does nothing");
-      if (command.includes("\0")) throw argumentError("runCommands", "a command cannot hold a NUL character");
+      if (command.trim() === "") {
+        throw argumentError("runCommands", "an empty command does nothing", {
+          hint: "Leave it out, or write what it should run.",
+        });
+      }
+      if (command.includes("\0")) {
+        throw argumentError("runCommands", "a command cannot hold a NUL character", {
+          hint: "Write such bytes with printf.",
+        });
+      }
     }
     return { commands: items, options: checked };
   },

@@ -103,14 +103,21 @@ export class Ref {
   /**
    * The state that this is the filesystem of, to build on. Surroundings (environment, directory …) start afresh.
    *
-   * Throws `ERR_KILN_UNSUPPORTED` if the daemon sent no definition with it.
+   * Throws as {@link Ref.toDefinition} does.
    */
   toState(): State {
-    if (this.#definition === undefined) {
-      throw new KilnError("ERR_KILN_UNSUPPORTED", "the daemon sent no definition with this ref", {
-        hint: "Use a BuildKit that has the capability reference.output, or build on the state that you solved.",
-      });
-    }
-    return fromDefinition(Definition.fromFields(this.#definition));
+    return fromDefinition(this.toDefinition());
+  }
+
+  /**
+   * The graph that this is the filesystem of: of a frontend's result, what the frontend made.
+   *
+   * Throws `ERR_KILN_UNSUPPORTED` if the daemon sent no definition with it.
+   */
+  toDefinition(): Definition {
+    if (this.#definition !== undefined) return Definition.fromFields(this.#definition);
+    throw new KilnError("ERR_KILN_UNSUPPORTED", "the daemon sent no definition with this ref", {
+      hint: "Use a BuildKit that has the capability reference.output, or build on the state that you solved.",
+    });
   }
 }

@@ -19,7 +19,7 @@ import {
 
 /** Options of {@link lockSources}. */
 export interface LockSourcesOptions
-  extends Pick<ClientSolveOptions, "secrets" | "ssh" | "sourcePolicy" | "signal"> {
+  extends Pick<ClientSolveOptions, "credentials" | "secrets" | "ssh" | "sourcePolicy" | "signal"> {
   /** What is locked already. Default nothing. */
   readonly lock?: SourceLock | undefined;
   /** See {@link PullMode}. Default `missing`. */
@@ -45,7 +45,16 @@ export interface LockedDefinition {
   readonly changed: boolean;
 }
 
-const resolveKeys = ["pull", "platform", "unused", "secrets", "ssh", "sourcePolicy", "signal"] as const;
+const resolveKeys = [
+  "pull",
+  "platform",
+  "unused",
+  "credentials",
+  "secrets",
+  "ssh",
+  "sourcePolicy",
+  "signal",
+] as const;
 
 /**
  * Locks the sources of definitions: images to digests, branches and tags to commits, files to their checksums, as the
@@ -131,7 +140,7 @@ async function resolveLock(
   definitions: readonly Definition[],
   options: LockSourcesOptions & { readonly lock: SourceLock; readonly file: string | undefined },
 ): Promise<SourceLock> {
-  const { lock, platform, secrets, ssh, sourcePolicy, signal } = options;
+  const { lock, platform, credentials, secrets, ssh, sourcePolicy, signal } = options;
   const pull = checkChoice(call, "pull", options.pull ?? "missing", pullModes);
   const unused = checkChoice(call, "unused", options.unused ?? "keep", ["keep", "drop"]);
   signal?.throwIfAborted();
@@ -144,7 +153,7 @@ async function resolveLock(
     open.length === 0
       ? []
       : await resolveNames(client, definitions, open, {
-          ...{ secrets, ssh, sourcePolicy, signal, platform },
+          ...{ credentials, secrets, ssh, sourcePolicy, signal, platform },
           pull,
           held: lock,
         });

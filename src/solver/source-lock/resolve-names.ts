@@ -23,7 +23,10 @@ import { nameOfSource } from "./source-name.js";
 const atOnce = 4;
 
 /** What the daemon gets for the resolution of sources. */
-export type ResolveNamesOptions = Pick<ClientSolveOptions, "secrets" | "ssh" | "sourcePolicy" | "signal"> & {
+export type ResolveNamesOptions = Pick<
+  ClientSolveOptions,
+  "credentials" | "secrets" | "ssh" | "sourcePolicy" | "signal"
+> & {
   /** `always` asks the registry even where the daemon has an image of that name. */
   readonly pull: PullMode;
   /** Of images without one. */
@@ -52,8 +55,8 @@ export async function resolveNames(
   names: readonly SourceName[],
   options: ResolveNamesOptions,
 ): Promise<readonly LockedSource[]> {
-  const { secrets, ssh, sourcePolicy, signal } = options;
-  const build = { secrets, ssh, sourcePolicy, signal, internal: true };
+  const { credentials, secrets, ssh, sourcePolicy, signal } = options;
+  const build = { credentials, secrets, ssh, sourcePolicy, signal, internal: true };
   const wanted = findSources(definitions, names, options.platform);
   const found: LockedSource[] = [];
   const unknown: Wanted[] = [];

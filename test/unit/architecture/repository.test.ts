@@ -33,6 +33,8 @@ const PUBLIC_HOSTS = new Set([
     "datatracker.ietf.org",
   ],
   ...["json-schema.org", "unpkg.com", "modal.com", "slsa.dev", "in-toto.io", "spdx.dev", "no-color.org"],
+  // The namespace of what it answers.
+  "sts.amazonaws.com",
 ]);
 const RESERVED_HOST =
   /^(?:localhost|[\w-]*|(?:.+\.)?(?:example|test|invalid|localhost|internal|local)|(?:.+\.)?example\.(?:com|org|net)|127(?:\.\d+){3}|0\.0\.0\.0|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|\[.*\])$/;

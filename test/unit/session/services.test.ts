@@ -7,6 +7,7 @@ import { PassThrough } from "node:stream";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { KilnError } from "../../../src/errors.js";
 import {
   InfoRequestSchema,
   ReadContentRequestSchema,
@@ -22,6 +23,8 @@ import {
 import {
   CredentialsRequestSchema,
   CredentialsResponseSchema,
+  GetTokenAuthorityRequestSchema,
+  GetTokenAuthorityResponseSchema,
 } from "../../../src/gen/moby/filesync/v1/auth_pb.js";
 import { encodeBytesMessage } from "../../../src/rpc/bytes-message.js";
 import { authService } from "../../../src/session/auth.js";
@@ -32,6 +35,7 @@ import { fileSendService } from "../../../src/session/file-send.js";
 import type { Attachable } from "../../../src/session/grpc/service.js";
 import { SessionServer } from "../../../src/session/grpc/session-server.js";
 import { secretsService } from "../../../src/session/secrets.js";
+import { TokenSeeds } from "../../../src/session/token-seeds.js";
 import { resetCall } from "./reset-call.js";
 
 let dir: string;
@@ -345,5 +349,61 @@ describe("secrets and credentials", () => {
     );
     expect(answer).toMatchObject({ Username: "", Secret: "" });
     expect(problems).toHaveLength(1);
+  });
+
+  it("of one build come before the others, and are not covered up by them when they fail", async () => {
+    const problems: string[] = [];
+    const service = authService({
+      credentials: (host) => Promise.resolve({ username: "client", secret: host }),
+      own(host) {
+        if (host === "own.io") return Promise.resolve({ username: "build", secret: "s" });
+        if (host === "other.io") return Promise.resolve(undefined);
+        throw new KilnError("ERR_KILN_SECRET_NOT_FOUND", "no password");
+      },
+      onProblem: (error, host) => problems.push(`${host}: ${error.message}`),
+    });
+    const daemon = await daemonOf(service);
+    const ask = async (Host: string): Promise<string> => {
+      const request = toBinary(CredentialsRequestSchema, create(CredentialsRequestSchema, { Host }));
+      const answer = await unary(daemon, "/moby.filesync.v1.Auth/Credentials", request);
+      return fromBinary(CredentialsResponseSchema, answer).Username;
+    };
+    expect(await ask("own.io")).toBe("build");
+    expect(await ask("other.io")).toBe("client");
+    expect(await ask("failing.io")).toBe("");
+    expect(problems).toEqual(["failing.io: no password"]);
+  });
+
+  it("of one build make a key of their own, so that the daemon shares no token between builds", async () => {
+    const keyOf = async (options: { readonly client?: string; readonly own?: string }): Promise<string> => {
+      const login = (secret: string | undefined) => () =>
+        Promise.resolve(secret === undefined ? undefined : { username: "me", secret });
+      const daemon = await daemonOf(
+        authService({
+          credentials: login(options.client),
+          own: login(options.own),
+          tokens: { when: "authenticated", seeds: new TokenSeeds(join(dir, "seeds")) },
+        }),
+      );
+      const request = create(GetTokenAuthorityRequestSchema, { Host: "a.io", Salt: Buffer.from("salt") });
+      const answer = await unary(
+        daemon,
+        "/moby.filesync.v1.Auth/GetTokenAuthority",
+        toBinary(GetTokenAuthorityRequestSchema, request),
+      ).finally(() => {
+        client?.close();
+        sessionServer?.shutdown();
+        server?.close();
+      });
+      return Buffer.from(fromBinary(GetTokenAuthorityResponseSchema, answer).PublicKey).toString("hex");
+    };
+    const ofClient = await keyOf({ client: "p1" });
+    // Docker's: one for a machine and a registry, whatever the password.
+    expect(await keyOf({ client: "p2" })).toBe(ofClient);
+    const ofBuild = await keyOf({ own: "p1" });
+    expect(ofBuild).not.toBe(ofClient);
+    expect(await keyOf({ own: "p1", client: "p2" })).toBe(ofBuild);
+    expect(await keyOf({ own: "p2" })).not.toBe(ofBuild);
+    await expect(keyOf({})).rejects.toMatchObject({ code: 14 });
   });
 });

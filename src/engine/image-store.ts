@@ -1,0 +1,1 @@
+export { ImageStore, type RemovedImages, type StoredImage } from "../oci/image-store.js";

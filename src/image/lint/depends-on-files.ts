@@ -17,6 +17,11 @@ const configSteps: ReadonlySet<string> = new Set([
   ...["env", "workdir", "user", "label", "entrypoint", "cmd", "shell", "expose", "healthcheck"],
 ]);
 
+/** Built-in steps that install what files on this machine name, which are mounted for them. */
+const lockSteps: ReadonlySet<string> = new Set([
+  ...["uvSync", "poetryInstallFromFile", "pipInstallFromRequirements", "pipInstallFromPyproject"],
+]);
+
 /** Where installers and the system look for their settings, programs and libraries. */
 const systemDirs = [
   ...["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys"],
@@ -53,12 +58,12 @@ export function dependence(step: LintedStep, files: LintedStep, around: Surround
     const uses = isThere || (looksAround && touches(cwd)) || paths.some(touches) || mentions(named, targets);
     return uses || targets.some(isSystemPath) ? "uses" : "maybe";
   }
-  if (traits.packages !== undefined) {
+  if (traits.packages !== undefined || lockSteps.has(applied.id)) {
     const own = (applied.options?.env ?? []).map(([, value]) => value);
     if (targets.some(isSystemPath) || mentions([...around.env, ...own, ...texts(applied.args, 0)], targets))
       return "uses";
     // npm looks for a project's settings in its working directory.
-    if (traits.packages.some(({ manager }) => manager === "npm")) {
+    if (traits.packages?.some(({ manager }) => manager === "npm") === true) {
       if (around.cwd === undefined) return "maybe";
       if (touches(around.cwd)) return "uses";
     }

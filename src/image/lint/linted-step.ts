@@ -15,6 +15,7 @@ export function lintedStep(step: AppliedStep, builder: BuilderVersion): LintedSt
     step,
     traits,
     changes: nestedChains(step, builder).some((chain) => hasLocal(chain, builder)) ? "local" : own,
+    runs: own === "install" || commands.length > 0,
     layers: traits.layers ?? (own === "cheap" ? 0 : 1),
     commands: [
       ...commands.flatMap(({ kind, text }) => (kind === "shell" ? [{ text: joined(text), flags: [] }] : [])),

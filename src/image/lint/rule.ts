@@ -16,6 +16,8 @@ export interface LintedStep {
   readonly step: AppliedStep;
   readonly traits: StepTraits;
   readonly changes: "local" | "install" | "cheap";
+  /** It runs something: when what comes before it changes, that takes time. */
+  readonly runs: boolean;
   readonly layers: number;
   /** Shell commands, those of Dockerfile instructions among them. */
   readonly commands: readonly LintedCommand[];

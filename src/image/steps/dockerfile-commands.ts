@@ -51,7 +51,10 @@ export const dockerfileCommands: Step<readonly unknown[]> = defineStep({
       buildArgs,
       baseName,
     }),
-  traits: ({ lines }) => ({ commands: lines.map((text) => ({ kind: "dockerfile", text })) }),
+  traits: ({ lines, contextFiles }) => ({
+    commands: lines.map((text) => ({ kind: "dockerfile", text })),
+    ...(readsContext(lines) || Object.keys(contextFiles).length > 0 ? { changes: "local" } : {}),
+  }),
   modal: ({ lines, contextDir, contextFiles }) => {
     const files = Object.entries(contextFiles).map(([at, path]) => [`/${at}`, path] as const);
     const whole = readsContext(lines) ? { "/**": contextDir } : {};

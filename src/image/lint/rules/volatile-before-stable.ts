@@ -20,7 +20,7 @@ function checkFiles(chain: LintedChain, index: number): readonly RuleFinding[] {
   // The first step is the base: there is nothing to put before it.
   if (index === 0 || files?.changes !== "local") return [];
   const later = steps.slice(index + 1);
-  const rerun = later.filter(({ changes }) => changes === "install").length;
+  const rerun = later.filter(({ runs }) => runs).length;
   const verdicts = later.map((step, offset) =>
     dependence(step, files, surroundingsBefore(steps, index + 1 + offset)),
   );

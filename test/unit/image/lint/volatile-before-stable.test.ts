@@ -102,6 +102,15 @@ it("takes an image whose files change for one that changes", () => {
   ).toEqual([...["fromRegistry", "aptInstall", "copyFrom"]]);
 });
 
+it("takes lines of a Dockerfile that copy local files for files that change", () => {
+  const image = base.dockerfileCommands("COPY app /app", "RUN make -C /app").aptInstall("git");
+  expect(lines(found(image, rule))).toEqual([
+    'warning 1: each change of these files runs 1 later step again, which does not seem to use them: "aptInstall git"',
+  ]);
+  expect(found(image, rule)[0]).not.toHaveProperty("fix");
+  expect(found(base.dockerfileCommands("RUN make").aptInstall("git"), rule)).toEqual([]);
+});
+
 it("looks into images that files are copied of, and mends nothing there", () => {
   const image = base.copyFrom(base.addLocalFile("a", "/a", copy).aptInstall("git"), "/b");
   expect(found(image, rule)).toMatchObject([{ step: 1, id: "addLocalFile" }]);

@@ -1,9 +1,19 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+// Examples import the package by its name: here that is the sources, so that nothing need be built.
+const resolve = {
+  alias: {
+    "kiln-engine/testing": fileURLToPath(new URL("src/testing/index.ts", import.meta.url)),
+    "kiln-engine": fileURLToPath(new URL("src/index.ts", import.meta.url)),
+  },
+};
 
 export default defineConfig({
   test: {
     projects: [
       {
+        resolve,
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/conformance/**/*.test.ts"],
@@ -11,6 +21,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
@@ -22,6 +33,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           name: "soak",
           include: ["test/soak/**/*.test.ts"],

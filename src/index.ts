@@ -31,6 +31,7 @@ export {
 } from "./engine/outputs.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
+export { atCallerOf } from "./image/at-caller-of.js";
 export { type BuilderVersion, builderVersion } from "./image/builder-version.js";
 export type { ChainState } from "./image/chain-state.js";
 export { argumentError } from "./image/check-args.js";
@@ -49,6 +50,9 @@ export {
 } from "./image/define-step.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
 export { Image, type Variadic } from "./image/image.js";
+export type { LintOptions } from "./image/lint/lint.js";
+export type { LintFinding, LintRuleId, LintSeverity } from "./image/lint/lint-finding.js";
+export type { LintLockEntry } from "./image/lint/rule.js";
 export type {
   CacheMount,
   CopyImageRequest,

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   prune: async () => (await import("./commands/prune.js")).addPruneCommand,
   workers: async () => (await import("./commands/workers.js")).addWorkersCommand,
   engine: async () => (await import("./commands/engine.js")).addEngineCommand,
+  lint: async () => (await import("./commands/lint.js")).addLintCommand,
   llb: async () => (await import("./commands/llb.js")).addLlbCommand,
   quickstart: async () => (await import("./commands/quickstart.js")).addQuickstartCommand,
 };

@@ -8,6 +8,7 @@ import type { ChainState } from "./chain-state.js";
 import type { Chain } from "./define-step.js";
 import { imageConfigOf } from "./image-config-of.js";
 import { type Compilation, llbContext } from "./llb-context.js";
+import { windowsPaths } from "./local-paths.js";
 import { nestedScope } from "./need-id.js";
 import { needsOf } from "./needs-of.js";
 import { planSnapshot } from "./plan-snapshot.js";
@@ -50,7 +51,7 @@ export function compile(image: Chain, facts: Facts): Plan {
     trees: needs.trees.map(({ id }) => id),
     layouts: needs.bases.filter(({ kind }) => kind !== "registry").map(({ id }) => id),
   };
-  return { ...plan, toSnapshot: () => planSnapshot(plan, facts) };
+  return { ...plan, toSnapshot: () => planSnapshot(plan, facts, windowsPaths(needs)) };
 }
 
 function lowerChain(

@@ -83,6 +83,8 @@ export interface StepDefinition<Input, Args> {
   readonly lower: (chain: ChainState, args: Args, context: LowerContext) => ChainState;
   /** What lint looks at: packages, references, commands. Default nothing. */
   readonly traits?: ((args: Args, context: { readonly builder: BuilderVersion }) => StepTraits) | undefined;
+  /** The arguments with another reference for the base that `traits` name: how lint pins it. Default: it cannot. */
+  readonly withBaseRef?: ((args: Args, ref: string) => Args) | undefined;
   /** The layers that Modal's builder would make of the step; without it, `toModalLayers` refuses the step. */
   readonly modal?: ((args: Args, context: ModalContext) => readonly ModalLayer[]) | undefined;
 }
@@ -108,6 +110,8 @@ export interface AppliedStep {
   readonly needs: (context: NeedsContext) => StepNeeds;
   readonly lower: (chain: ChainState, context: LowerContext) => ChainState;
   readonly traits: (context: { readonly builder: BuilderVersion }) => StepTraits;
+  /** The step with another reference for its base; `undefined` for one whose reference is not its user's. */
+  readonly withBaseRef: ((ref: string) => AppliedStep) | undefined;
   /** `undefined` for a step that Modal does not have. */
   readonly modal: ((context: ModalContext) => readonly ModalLayer[]) | undefined;
 }
@@ -119,25 +123,29 @@ export interface AppliedStep {
  * like them. Use it with `image.step(myStep, input)`.
  */
 export function defineStep<Input, Args>(definition: StepDefinition<Input, Args>): Step<Input> {
-  const { id, version, modal } = definition;
+  const { id, version } = definition;
+  return { id, version, apply: (input, location) => bind(definition, definition.validate(input), location) };
+}
+
+function bind<Args>(
+  definition: StepDefinition<never, Args>,
+  args: Args,
+  location: CallSite | undefined,
+): AppliedStep {
+  const { id, version, modal, withBaseRef } = definition;
+  const options = definition.options?.(args);
   return {
     id,
     version,
-    apply(input, location) {
-      const args = definition.validate(input);
-      const options = definition.options?.(args);
-      return {
-        id,
-        version,
-        title: options?.name ?? definition.title(args),
-        location,
-        args,
-        options,
-        needs: (context) => definition.needs?.(args, context) ?? {},
-        lower: (chain, context) => definition.lower(chain, args, context),
-        traits: (context) => definition.traits?.(args, context) ?? {},
-        modal: modal === undefined ? undefined : (context) => modal(args, context),
-      };
-    },
+    title: options?.name ?? definition.title(args),
+    location,
+    args,
+    options,
+    needs: (context) => definition.needs?.(args, context) ?? {},
+    lower: (chain, context) => definition.lower(chain, args, context),
+    traits: (context) => definition.traits?.(args, context) ?? {},
+    withBaseRef:
+      withBaseRef === undefined ? undefined : (ref) => bind(definition, withBaseRef(args, ref), location),
+    modal: modal === undefined ? undefined : (context) => modal(args, context),
   };
 }

@@ -2,6 +2,8 @@ import { captureCallSite } from "../internal/call-site.js";
 import { argumentError, describe } from "./check-args.js";
 import type { AppliedStep, Step } from "./define-step.js";
 import { imageSnapshot } from "./image-snapshot.js";
+import { type LintOptions, lint } from "./lint/lint.js";
+import type { LintFinding } from "./lint/lint-finding.js";
 import type { ModalLayer } from "./modal-layer.js";
 import {
   type AddLocalDirOptions,
@@ -210,6 +212,15 @@ export class Image {
    */
   toModalLayers(options?: ToModalLayersOptions): readonly ModalLayer[] {
     return toModalLayers(this, options);
+  }
+
+  /**
+   * What is doubtful in this chain, in the order of its steps: see {@link lint}. Pure; reads nothing, knows no daemon.
+   *
+   * Throws `ERR_KILN_UNKNOWN_OPTION` and `ERR_KILN_INVALID_ARGUMENT` for wrong options.
+   */
+  lint(options?: LintOptions): readonly LintFinding<Image>[] {
+    return lint(this, options, (steps) => new Image(steps));
   }
 
   /** The chain as text, alike on every machine, for snapshot tests. No values of secrets are in it. */

@@ -31,4 +31,6 @@ export interface StepTraits {
   readonly changes?: "local" | "install" | "cheap" | undefined;
   /** How many layers the step makes; default one for a step that is not `cheap`. */
   readonly layers?: number | undefined;
+  /** Files and directories in the image that the step writes, and nothing else; default: it may write anywhere. */
+  readonly writes?: readonly string[] | undefined;
 }

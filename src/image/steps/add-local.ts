@@ -61,7 +61,7 @@ export const addLocalFile: Step<AddLocalInput<AddLocalFileOptions>> = defineStep
       contents: false,
       keepMtime,
     }),
-  traits: () => ({ changes: "local" }),
+  traits: ({ remotePath }) => ({ changes: "local", writes: [remotePath] }),
   modal: ({ localPath, remotePath }) => [modalLayer(["COPY . /"], { [remotePath]: localPath })],
 });
 
@@ -92,7 +92,7 @@ export const addLocalDir: Step<AddLocalInput<AddLocalDirOptions>> = defineStep({
       contents: true,
       keepMtime,
     }),
-  traits: () => ({ changes: "local" }),
+  traits: ({ remotePath }) => ({ changes: "local", writes: [remotePath] }),
   modal: ({ localPath, remotePath }) => [
     modalLayer(["COPY . /"], { [`${remotePath.replace(/\/$/, "")}/**`]: localPath }),
   ],

@@ -42,6 +42,7 @@ export const copyFrom: Step<CopyFromInput> = defineStep({
   title: ({ from, to, name }) => name ?? `copyFrom ${from}${from === to ? "" : ` → ${to}`}`,
   needs: ({ image }) => ({ images: { source: image } }),
   lower: (chain, { from, to }, context) => context.copyImage(chain, { image: "source", from, to }),
+  traits: ({ to }) => ({ layers: 1, writes: [to] }),
 });
 
 function isChain(value: unknown): value is Chain {

@@ -21,5 +21,6 @@ export const fromRegistry: Step<FromRegistryInput> = defineStep({
   needs: ({ ref }) => ({ bases: { base: { kind: "registry", ref } } }),
   lower: (_chain, _args, context) => context.base("base"),
   traits: ({ written }) => ({ baseRef: written }),
+  withBaseRef: (args, ref) => ({ ...args, ref: formatReference(parseReference(ref)), written: ref }),
   modal: ({ written }) => [{ commands: [`FROM ${written}`], contextFiles: {} }],
 });

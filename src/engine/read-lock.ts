@@ -1,0 +1,1 @@
+export { readSourceLock } from "../solver/source-lock/lock-file.js";

@@ -1,4 +1,4 @@
-import type { CallSite } from "../errors.js";
+import { type CallSite, KilnError } from "../errors.js";
 import type {
   BaseNeed,
   FileNeed,
@@ -131,11 +131,22 @@ export function defineStep<Input, Args>(definition: StepDefinition<Input, Args>)
         location,
         args,
         options,
-        needs: (context) => definition.needs?.(args, context) ?? {},
-        lower: (chain, context) => definition.lower(chain, args, context),
+        needs: (context) => placed(location, () => definition.needs?.(args, context) ?? {}),
+        lower: (chain, context) => placed(location, () => definition.lower(chain, args, context)),
         traits: (context) => definition.traits?.(args, context) ?? {},
-        modal: modal === undefined ? undefined : (context) => modal(args, context),
+        modal: modal === undefined ? undefined : (context) => placed(location, () => modal(args, context)),
       };
     },
   };
+}
+
+/** Adds the place of the user's call to an error about what a step found in files. */
+function placed<T>(location: CallSite | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof KilnError) || error.location !== undefined) throw error;
+    const { code, message, hint, cause } = error;
+    throw new KilnError(code, message, { hint, location, cause });
+  }
 }

@@ -149,7 +149,7 @@ function bind<Args>(
     traits: (context) => definition.traits?.(args, context) ?? {},
     withBaseRef:
       withBaseRef === undefined ? undefined : (ref) => bind(definition, withBaseRef(args, ref), location),
-    modal: modal === undefined ? undefined : (context) => modal(args, context),
+    modal: modal === undefined ? undefined : (context) => at(location, () => modal(args, context)),
   };
 }
 

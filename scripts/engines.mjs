@@ -9,6 +9,22 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const prefix = join(root, ".kiln");
 const environmentFile = join(prefix, "test-env.json");
 
+/** What the base images are called in the test registry, which stands in for Docker Hub: as users write them. */
+const baseNames = {
+  busybox: ["busybox:1.36", "busybox:latest"],
+  debian: ["debian:bookworm-slim"],
+  // One root under all these names: its Python is Debian's 3.11.
+  python: [
+    "python:3.13-slim",
+    "python:3.10.17-slim-bookworm",
+    "python:3.11.12-slim-bookworm",
+    "python:3.12.10-slim-bookworm",
+    "python:3.13.3-slim-bookworm",
+    "python:3.14.2-slim-bookworm",
+  ],
+  node: ["node:22-bookworm-slim", "node:22.12.0-bookworm-slim"],
+};
+
 /** Sets everything up, reusing what runs; returns what was started by this call. */
 export async function enginesUp({ onProgress, signal }) {
   const provision = await load();
@@ -31,12 +47,11 @@ export async function enginesUp({ onProgress, signal }) {
     busybox: await provision.busyboxLayout(common),
     debian: await provision.debianLayout(common),
   };
-  const names = {
-    busybox: ["busybox:1.36", "busybox:latest"],
-    debian: ["debian:bookworm-slim", "python:3.13-slim"],
-  };
-  for (const [layout, list] of Object.entries(names)) {
-    for (const name of list) {
+  // Both lie upon Debian's.
+  const [python, node] = await Promise.all([provision.pythonLayout(common), provision.nodeLayout(common)]);
+  Object.assign(layouts, { python, node });
+  for (const [layout, names] of Object.entries(baseNames)) {
+    for (const name of names) {
       onProgress?.({ phase: "push", message: `pushing ${name} to the test registry` });
       await provision.pushLayout(layouts[layout], registry.host, `library/${name}`);
     }

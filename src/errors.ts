@@ -19,6 +19,7 @@ export type KilnErrorCode =
   // Files of the user's.
   | "ERR_KILN_FILE_NOT_FOUND"
   | "ERR_KILN_FILE_UNREADABLE"
+  | "ERR_KILN_FILE_INVALID"
   | "ERR_KILN_FILE_CHANGED"
   | "ERR_KILN_RECIPE"
   | "ERR_KILN_LAYOUT_INVALID"

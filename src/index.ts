@@ -75,6 +75,7 @@ export type { CommandTrait, PackageTrait, StepTraits } from "./image/step-traits
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
 export type { CopyFromOptions } from "./image/steps/copy-from.js";
+export type { DebianSlimOptions } from "./image/steps/debian-slim.js";
 export type { DockerfileCommandsOptions } from "./image/steps/dockerfile-commands.js";
 export type { DockerfileStepOptions } from "./image/steps/dockerfile-options.js";
 export type { EnvOptions } from "./image/steps/env.js";

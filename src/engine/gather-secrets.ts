@@ -51,9 +51,10 @@ export async function gatherSecrets(
   const registries = new Map<string, ReadonlyMap<string, SecretSource>>();
   for (const { id, origin, use, location } of needs) {
     const prefix = prefixOf(origin, objects);
-    const finding = found.get(prefix) ?? find(origin, places, location);
-    // Variables are looked up one by one: several secrets may name the same.
-    if (origin.kind !== "env") found.set(prefix, finding);
+    // Several secrets may name the same variable.
+    const key = origin.kind === "env" ? `${prefix} ${origin.keys.join(" ")}` : prefix;
+    const finding = found.get(key) ?? find(origin, places, location);
+    found.set(key, finding);
     const values = await finding;
     if (use === "registry") {
       registries.set(id, values);

@@ -6,6 +6,7 @@ import type { ForceFact } from "../model/facts.js";
 import type { BaseNeed, Needs } from "../model/needs.js";
 import type { Platform } from "../oci/platform.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
+import { baseCredentials } from "./base-credentials.js";
 import type { BuildOptions } from "./build.js";
 import { type GatheredCaBundles, gatherCaBundles } from "./ca-bundles.js";
 import { forceFact } from "./force-fact.js";
@@ -93,6 +94,12 @@ export async function gather(image: Chain, options: BuildOptions, engine: Engine
     settings: {
       ...paths,
       secrets: { ...paths.secrets, ...secrets.sources, ...caBundles.sources },
+      credentials: baseCredentials(needs, {
+        registries: secrets.registries,
+        env,
+        others: paths.credentials,
+        signal: options.signal,
+      }),
       sourceDateEpoch,
       trees: inputs.trees,
       layouts: new Map(

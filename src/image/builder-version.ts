@@ -13,6 +13,12 @@ export interface BuilderVersion {
   /** Full Python version by series. */
   readonly pythons: Readonly<Record<string, string>>;
   readonly defaultPython: string;
+  /** What `debianSlim` installs beside uv: name, version and sha256 of the wheel. They need Python 3.10. */
+  readonly packageTools: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly sha256: string;
+  }[];
   /** Full Node version by major. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly defaultNode: string;
@@ -30,6 +36,24 @@ const versions: readonly BuilderVersion[] = [
     debian: "bookworm",
     pythons: { "3.10": "3.10.17", "3.11": "3.11.12", "3.12": "3.12.10", "3.13": "3.13.3", "3.14": "3.14.2" },
     defaultPython: "3.13",
+    packageTools: [
+      {
+        name: "pip",
+        version: "26.3",
+        sha256: "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
+      },
+      {
+        name: "wheel",
+        version: "0.48.0",
+        sha256: "3217dcc807155e45db462d7ef2431f5ddda0d7273b700d05a67b271ceb1287ab",
+      },
+      // Of which wheel is made.
+      {
+        name: "packaging",
+        version: "26.4",
+        sha256: "81383611a09c1bc0b08b76e0fd5829d7c6824c65b27a6aee339da133f4233ea2",
+      },
+    ],
     nodes: { "20": "20.19.5", "22": "22.21.1", "24": "24.11.1" },
     defaultNode: "22",
     uv: {
@@ -53,6 +77,23 @@ const versions: readonly BuilderVersion[] = [
     micromamba: "mambaorg/micromamba:2.1.1-debian12-slim",
   },
 ];
+
+/** Whether any epoch has a Python of this series, e.g. `3.12`. */
+export function isKnownPython(series: string): boolean {
+  return versions.some(({ pythons }) => Object.hasOwn(pythons, series));
+}
+
+/** Whether any epoch has a Node of this major version, e.g. `22`. */
+export function isKnownNode(major: string): boolean {
+  return versions.some(({ nodes }) => Object.hasOwn(nodes, major));
+}
+
+/** What Modal's builder 2025.06 uses, for `toModalLayers`. */
+export const modalPins = {
+  debian: "bookworm",
+  pythons: { "3.10": "3.10.17", "3.11": "3.11.12", "3.12": "3.12.10", "3.13": "3.13.3", "3.14": "3.14.2" },
+  micromamba: "mambaorg/micromamba:2.1.1-debian12-slim",
+} as const;
 
 /** The newest epoch: what is used when none is named. */
 export const latestBuilderVersion = "2026.11";

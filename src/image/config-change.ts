@@ -17,7 +17,9 @@ export type ConfigChange =
   | { readonly kind: "user"; readonly user: string }
   | { readonly kind: "label"; readonly entries: readonly (readonly [string, string])[] }
   /** `[]` clears it. */
-  | { readonly kind: "entrypoint" | "cmd"; readonly argv: readonly string[] }
+  | { readonly kind: "entrypoint"; readonly argv: readonly string[] }
+  /** `[]` clears it. One that is `inherited` goes, as if the base had it, once an entrypoint is set. */
+  | { readonly kind: "cmd"; readonly argv: readonly string[]; readonly inherited?: boolean | undefined }
   | { readonly kind: "shell"; readonly argv: readonly string[] }
   /** E.g. `8080/tcp`. */
   | { readonly kind: "expose"; readonly ports: readonly string[] }
@@ -49,7 +51,7 @@ export function applyConfig(chain: ChainState, change: ConfigChange): ChainState
     case "cmd": {
       const Cmd = change.argv.length === 0 ? undefined : change.argv;
       return withEmptyHistory(
-        withConfig({ ...chain, cmdSet: true }, { Cmd }),
+        withConfig({ ...chain, cmdSet: change.inherited !== true }, { Cmd }),
         `CMD ${JSON.stringify(change.argv)}`,
       );
     }

@@ -1,4 +1,4 @@
-import type { CallSite } from "../errors.js";
+import { type CallSite, KilnError } from "../errors.js";
 import type {
   BaseNeed,
   FileNeed,
@@ -76,10 +76,13 @@ export interface StepDefinition<Input, Args> {
   readonly options?: ((args: Args) => CheckedStepOptions) | undefined;
   /**
    * Bases, trees, files and chains of the step; default none. Pure. Called again once files or listings that it asked
-   * for are there, so that it can ask for what they name.
+   * for are there, so that it can ask for what they name. A `KilnError` gets the place of the step's call.
    */
   readonly needs?: ((args: Args, context: NeedsContext) => StepNeeds) | undefined;
-  /** Adds the step to the chain: ops, config and history. Pure: facts come from `context`. */
+  /**
+   * Adds the step to the chain: ops, config and history. Pure: facts come from `context`. A `KilnError` gets the place
+   * of the step's call.
+   */
   readonly lower: (chain: ChainState, args: Args, context: LowerContext) => ChainState;
   /** What lint looks at: packages, references, commands. Default nothing. */
   readonly traits?: ((args: Args, context: { readonly builder: BuilderVersion }) => StepTraits) | undefined;
@@ -141,11 +144,22 @@ function bind<Args>(
     location,
     args,
     options,
-    needs: (context) => definition.needs?.(args, context) ?? {},
-    lower: (chain, context) => definition.lower(chain, args, context),
+    needs: (context) => at(location, () => definition.needs?.(args, context) ?? {}),
+    lower: (chain, context) => at(location, () => definition.lower(chain, args, context)),
     traits: (context) => definition.traits?.(args, context) ?? {},
     withBaseRef:
       withBaseRef === undefined ? undefined : (ref) => bind(definition, withBaseRef(args, ref), location),
-    modal: modal === undefined ? undefined : (context) => modal(args, context),
+    modal: modal === undefined ? undefined : (context) => at(location, () => modal(args, context)),
   };
+}
+
+/** Runs what a build asks of a step: its errors are about the call that made the step, wherever the build is. */
+function at<T>(location: CallSite | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof KilnError) || error.location !== undefined) throw error;
+    const { code, message, hint, cause } = error;
+    throw new KilnError(code, message, { hint, location, cause });
+  }
 }

@@ -14,6 +14,7 @@ import {
 import { type AptInstallOptions, aptInstall } from "./steps/apt-install.js";
 import { cmd, entrypoint, label, shell, user, workdir } from "./steps/config-steps.js";
 import { type CopyFromOptions, copyFrom } from "./steps/copy-from.js";
+import { type DebianSlimOptions, debianSlim } from "./steps/debian-slim.js";
 import { type DockerfileCommandsOptions, dockerfileCommands } from "./steps/dockerfile-commands.js";
 import { type EnvOptions, env } from "./steps/env.js";
 import { expose } from "./steps/expose.js";
@@ -52,6 +53,16 @@ export class Image {
   /** Whether a value is an image, of this copy of the package or of another one. */
   static isImage(value: unknown): value is Image {
     return typeof value === "object" && value !== null && brand in value;
+  }
+
+  /**
+   * Starts from Debian with Python, e.g. `debianSlim("3.12")`: the official slim image with compilers (not with
+   * `buildTools: false`), pip, wheel and uv of the builder version, and a command that only waits. One layer.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` for a version that is none, numbers among them (3.10 would be 3.1).
+   */
+  static debianSlim(options?: DebianSlimOptions | string): Image {
+    return new Image([]).step(debianSlim, options);
   }
 
   /**

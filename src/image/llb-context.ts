@@ -76,7 +76,10 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
     customName: title,
     description: { ...own, [`${stepKey}.source`]: "true" },
   });
-  const base = (key: string): ChainState => baseState(lookUp(facts.bases, key), facts, sourceConstraints);
+  const base = (key: string): ChainState => {
+    const begun = baseState(lookUp(facts.bases, key), facts, sourceConstraints);
+    return { ...begun, force: isForced(begun) };
+  };
   const image = (key: string): ChainState =>
     facts.bases.has(idOf(key)) ? base(key) : compilation.compileNested(step, place, key);
   const treeState = (key: string): State => {

@@ -1,11 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KilnError } from "../errors.js";
-
-interface Blob {
-  readonly mediaType: string;
-  readonly digest: string;
-}
+import { readLayout } from "./read-layout.js";
 
 /**
  * Pushes the one image of an OCI layout to a registry without authentication, over plain HTTP.
@@ -18,11 +14,7 @@ export async function pushLayout(dir: string, host: string, name: string): Promi
   const repository = `http://${host}/v2/${name.slice(0, colon)}`;
   const read = (digest: string): Promise<Buffer> =>
     readFile(join(dir, "blobs", "sha256", digest.slice("sha256:".length)));
-  const index = JSON.parse(await readFile(join(dir, "index.json"), "utf8")) as { manifests: readonly Blob[] };
-  const [entry] = index.manifests;
-  if (entry === undefined) throw new Error(`the layout ${dir} is empty`);
-  const bytes = await read(entry.digest);
-  const manifest = JSON.parse(bytes.toString("utf8")) as { config: Blob; layers: readonly Blob[] };
+  const { entry, bytes, manifest } = await readLayout(dir);
   for (const { digest } of [manifest.config, ...manifest.layers]) {
     const head = await fetch(`${repository}/blobs/${digest}`, { method: "HEAD" });
     if (head.ok) continue;

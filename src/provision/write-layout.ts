@@ -1,13 +1,16 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, createWriteStream } from "node:fs";
+import { copyFile, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { readLayout } from "./read-layout.js";
 
-/** What an image of one layer is made of. */
-export interface SingleLayerImage {
+/** What an image is made of: a layer of its own, be it upon another image's. */
+export interface NewImage {
+  /** Layout directory of the one image whose layers lie below. Default none. */
+  readonly base?: string | undefined;
   /** The layer, uncompressed. */
   readonly tar: Readable;
   /** OCI's name of the processor. */
@@ -26,7 +29,7 @@ const gzipLevel = 4;
  * Writes an image as an OCI layout directory, whole or not at all: it takes its name last. A layout that
  * stands there is replaced.
  */
-export async function writeSingleLayerLayout(dir: string, image: SingleLayerImage): Promise<void> {
+export async function writeLayout(dir: string, image: NewImage): Promise<void> {
   const scratch = `${dir}.${randomBytes(6).toString("hex")}`;
   const blobs = join(scratch, "blobs", "sha256");
   try {
@@ -50,20 +53,24 @@ export async function writeSingleLayerLayout(dir: string, image: SingleLayerImag
       await writeFile(join(blobs, hex), bytes);
       return { digest: `sha256:${hex}`, size: bytes.length };
     };
+    const below = image.base === undefined ? undefined : await copyBase(image.base, blobs);
     const config = await put({
       architecture: image.architecture,
       os: "linux",
       created: "1980-01-01T00:00:02Z",
       config: image.config,
-      rootfs: { type: "layers", diff_ids: [`sha256:${plain.hex()}`] },
-      history: [{ created: "1980-01-01T00:00:02Z", created_by: image.createdBy }],
+      rootfs: { type: "layers", diff_ids: [...(below?.diffIds ?? []), `sha256:${plain.hex()}`] },
+      history: [...(below?.history ?? []), { created: "1980-01-01T00:00:02Z", created_by: image.createdBy }],
     });
     const oci = "application/vnd.oci.image";
     const manifest = await put({
       schemaVersion: 2,
       mediaType: `${oci}.manifest.v1+json`,
       config: { mediaType: `${oci}.config.v1+json`, ...config },
-      layers: [{ mediaType: `${oci}.layer.v1.tar+gzip`, digest: `sha256:${layerHex}`, size }],
+      layers: [
+        ...(below?.layers ?? []),
+        { mediaType: `${oci}.layer.v1.tar+gzip`, digest: `sha256:${layerHex}`, size },
+      ],
     });
     const annotations = { "org.opencontainers.image.ref.name": image.tag };
     const platform = { architecture: image.architecture, os: "linux" };
@@ -79,6 +86,22 @@ export async function writeSingleLayerLayout(dir: string, image: SingleLayerImag
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+interface Base {
+  readonly layers: readonly object[];
+  readonly diffIds: readonly string[];
+  readonly history: readonly object[];
+}
+
+/** Reads the one image of a layout and copies its layers. */
+async function copyBase(dir: string, blobs: string): Promise<Base> {
+  const { manifest, config } = await readLayout(dir);
+  for (const { digest } of manifest.layers) {
+    const hex = digest.slice("sha256:".length);
+    await copyFile(join(dir, "blobs", "sha256", hex), join(blobs, hex), constants.COPYFILE_FICLONE);
+  }
+  return { layers: manifest.layers, diffIds: config.rootfs.diff_ids, history: config.history };
 }
 
 function hashing(): { readonly stream: Transform; readonly hex: () => string } {

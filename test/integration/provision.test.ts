@@ -130,7 +130,7 @@ it("the quickstart refuses a Docker with the classic store, goes on to its own e
       BUILDKIT_HOST: "",
       DOCKER_HOST: `unix://${classic.socket}`,
       XDG_DATA_HOME: dir,
-      KILN_QUICKSTART_LAYOUT: baseLayout("debian"),
+      KILN_QUICKSTART_LAYOUT: baseLayout("python"),
     },
   });
   expect(stderr).toContain("classic image store");

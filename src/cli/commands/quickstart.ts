@@ -5,7 +5,7 @@ import type { BuildResult } from "../../engine/build.js";
 import { Engine } from "../../engine/engine.js";
 import { NoDaemonError } from "../../engine/no-daemon-error.js";
 import { classicStoreHint, ociLayout } from "../../engine/outputs.js";
-import { debianLayout, defaultPrefix, engineUp } from "../../provision/index.js";
+import { defaultPrefix, engineUp, pythonLayout } from "../../provision/index.js";
 import { addConnectFlags, type ConnectFlags } from "../connect-flags.js";
 import { follow } from "../follow.js";
 import { withInterrupt } from "../interrupt.js";
@@ -121,7 +121,7 @@ async function chooseBase(prefix: string, signal: AbortSignal): Promise<void> {
   }
   title("Docker Hub cannot be reached: making a base image without a registry");
   const progress = provisionProgress();
-  const layout = await debianLayout({ prefix, onProgress: progress.show, signal }).finally(progress.close);
+  const layout = await pythonLayout({ prefix, onProgress: progress.show, signal }).finally(progress.close);
   process.env["KILN_QUICKSTART_LAYOUT"] = layout;
   say(`base image: ${layout}`);
 }

@@ -9,10 +9,12 @@ export interface TestEngine {
   readonly address: string;
 }
 
+type BaseName = "busybox" | "debian" | "python" | "node";
+
 interface TestEnvironment {
   readonly engines: readonly TestEngine[];
   readonly registry: string;
-  readonly layouts: Readonly<Record<"busybox" | "debian", string>>;
+  readonly layouts: Readonly<Record<BaseName, string>>;
 }
 
 const file = new URL("../../../.kiln/test-env.json", import.meta.url);
@@ -42,7 +44,7 @@ export function registry(): string {
 }
 
 /** Directory of a base image's OCI layout. */
-export function baseLayout(name: "busybox" | "debian"): string {
+export function baseLayout(name: BaseName): string {
   return load().layouts[name];
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { KilnError } from "../../../src/errors.js";
 import { compile } from "../../../src/image/compile.js";
 import { defineStep } from "../../../src/image/define-step.js";
 import { expandEnv } from "../../../src/image/expand-env.js";
@@ -229,6 +230,36 @@ it("takes steps of others like its own", () => {
     location: { file: import.meta.filename },
   });
   expect(execs(plan)[0]?.meta?.args).toEqual(["touch", "/a"]);
+});
+
+it("gives an error that a step finds during a build the place of its call", () => {
+  const picky = defineStep({
+    id: "picky",
+    version: 1,
+    validate: (when: string) => when,
+    title: (when) => `picky ${when}`,
+    needs: (when) => {
+      if (when === "needs")
+        throw new KilnError("ERR_KILN_UNSUPPORTED", "not this file", { hint: "Another." });
+      return {};
+    },
+    lower: () => {
+      throw new KilnError("ERR_KILN_UNSUPPORTED", "not this platform", { hint: "Another." });
+    },
+  });
+  for (const [build, message] of [
+    [() => needsOf(base.step(picky, "needs")), "not this file"],
+    [() => compile(base.step(picky, "lower"), facts()), "not this platform"],
+  ] as const) {
+    expect(build).toThrow(
+      expect.objectContaining({
+        code: "ERR_KILN_UNSUPPORTED",
+        message,
+        hint: "Another.",
+        location: expect.objectContaining({ file: import.meta.filename }),
+      }),
+    );
+  }
 });
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: they are the syntax under test

@@ -20,7 +20,7 @@ export type SecretProvider = (
 export interface GatheredSecrets {
   /** What each step's secrets are made of, by need id. */
   readonly facts: ReadonlyMap<string, readonly SecretVariable[]>;
-  /** For the session, by id. */
+  /** For the session, by id: the values themselves, which are masked in what the build says from its beginning. */
   readonly sources: Readonly<Record<string, SecretSource>>;
 }
 
@@ -86,7 +86,7 @@ async function find(
 ): Promise<ReadonlyMap<string, SecretSource>> {
   switch (origin.kind) {
     case "object":
-      return new Map(origin.keys.map((key) => [key, () => origin.value(key)]));
+      return new Map(origin.keys.map((key) => [key, origin.value(key)]));
     case "env":
       return new Map(
         origin.keys.map((key) => {
@@ -94,7 +94,7 @@ async function find(
           if (value === undefined) {
             throw missing(`the environment variable ${key} is not set`, `Set ${key}.`, location);
           }
-          return [key, () => value];
+          return [key, value];
         }),
       );
     case "dotenv":
@@ -117,7 +117,7 @@ async function fromDotenv(
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
     throw missing(`the dotenv file ${path} ${why}`, "Check its path and permissions.", location);
   }
-  return new Map(Object.entries(parseEnv(text)).map(([key, value]) => [key, () => value]));
+  return new Map(Object.entries(parseEnv(text)).map(([key, value]) => [key, value ?? ""]));
 }
 
 async function fromProviders(
@@ -136,7 +136,7 @@ async function fromProviders(
         location,
       );
     }
-    return new Map(Object.entries(values).map(([key, value]) => [key, () => value]));
+    return new Map(Object.entries(values));
   }
   throw missing(
     `no provider knows the secret "${name}"`,

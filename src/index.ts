@@ -87,6 +87,7 @@ export type {
   FromRegistryOptions,
 } from "./image/steps/from-registry.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
+export type { NodeOptions } from "./image/steps/node.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";
 export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";

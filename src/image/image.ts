@@ -21,6 +21,7 @@ import { type EnvOptions, env } from "./steps/env.js";
 import { expose } from "./steps/expose.js";
 import { type FromDockerfileOptions, fromDockerfile } from "./steps/from-dockerfile.js";
 import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
+import { fromId, fromName } from "./steps/from-published.js";
 import {
   type FromAwsEcrOptions,
   type FromGcpArtifactRegistryOptions,
@@ -29,8 +30,10 @@ import {
   fromGcpArtifactRegistry,
   fromRegistry,
 } from "./steps/from-registry.js";
+import { fromRootfs } from "./steps/from-rootfs.js";
 import { fromScratch } from "./steps/from-scratch.js";
 import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
+import { type NodeOptions, node } from "./steps/node.js";
 import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
 import { type ToModalLayersOptions, toModalLayers } from "./to-modal-layers.js";
 
@@ -71,6 +74,16 @@ export class Image {
    */
   static debianSlim(options?: DebianSlimOptions | string): Image {
     return new Image([]).step(debianSlim, options);
+  }
+
+  /**
+   * Starts from Debian with Node and npm, e.g. `node("22")`: the official slim image as it is. Native modules need
+   * `aptInstall("python3", "make", "g++")` before they are installed.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` for a version that is none.
+   */
+  static node(options?: NodeOptions | string): Image {
+    return new Image([]).step(node, options);
   }
 
   /**
@@ -117,6 +130,30 @@ export class Image {
    */
   static fromDockerfile(path: string, options?: FromDockerfileOptions): Image {
     return new Image([]).step(fromDockerfile, { path, options });
+  }
+
+  /**
+   * Starts from a tar of a root filesystem on this machine, plain or compressed. Its config is empty; a file that is not
+   * there, or is no such tar, is refused by the build.
+   */
+  static fromRootfs(path: string): Image {
+    return new Image([]).step(fromRootfs, { path });
+  }
+
+  /**
+   * Starts from an image of the engine's image store, by the digest of its manifest or index. Throws
+   * `ERR_KILN_INVALID_DIGEST`; one that is not there is refused by the build.
+   */
+  static fromId(id: string): Image {
+    return new Image([]).step(fromId, id);
+  }
+
+  /**
+   * Starts from an image that was published in the engine's image store as `name` or `name:tag` (default `latest`). It is taken as it
+   * is: nothing is built for it. Throws `ERR_KILN_INVALID_REFERENCE`; one that is not there is refused by the build.
+   */
+  static fromName(name: string): Image {
+    return new Image([]).step(fromName, name);
   }
 
   /** Starts from nothing: commands need files that earlier steps put there. */

@@ -29,7 +29,9 @@ describeEachEngine("bases", ({ name, address }) => {
     return (name) => readFileSync(join(out, name), "utf8");
   }
 
-  it("debianSlim has compilers, pip, wheel and uv, and no trace of how they came", async () => {
+  it("debianSlim has compilers, pip, wheel and uv, and no trace of how they came", {
+    timeout: 420_000,
+  }, async () => {
     const image = Image.debianSlim("3.13").runCommands(
       [
         "mkdir /out",

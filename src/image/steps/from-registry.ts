@@ -117,7 +117,7 @@ function registryStep(call: string, registry: RegistryKind): Step<FromRegistryIn
     },
     traits: ({ written, setup }) => ({
       baseRef: written,
-      ...(setup.length === 0 ? {} : { changes: "install" }),
+      changes: setup.length === 0 ? "cheap" : "install",
       commands: setup.map((text) => ({ kind: "dockerfile", text })),
     }),
     withBaseRef: (args, ref) => ({ ...args, ref: formatReference(parseReference(ref)), written: ref }),

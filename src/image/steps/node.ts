@@ -39,7 +39,7 @@ export const node: Step<NodeInput> = defineStep({
     },
   }),
   lower: (_chain, _args, context) => context.base("base"),
-  traits: ({ version }, { builder }) => ({ baseRef: baseImage(version, builder) }),
+  traits: ({ version }, { builder }) => ({ baseRef: baseImage(version, builder), changes: "cheap" }),
   modal: ({ version }, { builder }) => [
     { commands: [`FROM ${baseImage(version, builder)}`], contextFiles: {} },
   ],

@@ -81,7 +81,13 @@ export type { DockerfileStepOptions } from "./image/steps/dockerfile-options.js"
 export type { EnvOptions } from "./image/steps/env.js";
 export type { FromDockerfileOptions } from "./image/steps/from-dockerfile.js";
 export type { FromOciLayoutOptions } from "./image/steps/from-oci-layout.js";
+export type {
+  FromAwsEcrOptions,
+  FromGcpArtifactRegistryOptions,
+  FromRegistryOptions,
+} from "./image/steps/from-registry.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
+export type { NodeOptions } from "./image/steps/node.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";
 export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";

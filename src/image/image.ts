@@ -5,6 +5,7 @@ import { imageSnapshot } from "./image-snapshot.js";
 import { type LintOptions, lint } from "./lint/lint.js";
 import type { LintFinding } from "./lint/lint-finding.js";
 import type { ModalLayer } from "./modal-layer.js";
+import type { Secret } from "./secret.js";
 import {
   type AddLocalDirOptions,
   type AddLocalFileOptions,
@@ -20,9 +21,19 @@ import { type EnvOptions, env } from "./steps/env.js";
 import { expose } from "./steps/expose.js";
 import { type FromDockerfileOptions, fromDockerfile } from "./steps/from-dockerfile.js";
 import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
-import { fromRegistry } from "./steps/from-registry.js";
+import { fromId, fromName } from "./steps/from-published.js";
+import {
+  type FromAwsEcrOptions,
+  type FromGcpArtifactRegistryOptions,
+  type FromRegistryOptions,
+  fromAwsEcr,
+  fromGcpArtifactRegistry,
+  fromRegistry,
+} from "./steps/from-registry.js";
+import { fromRootfs } from "./steps/from-rootfs.js";
 import { fromScratch } from "./steps/from-scratch.js";
 import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
+import { type NodeOptions, node } from "./steps/node.js";
 import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
 import { type ToModalLayersOptions, toModalLayers } from "./to-modal-layers.js";
 
@@ -66,13 +77,42 @@ export class Image {
   }
 
   /**
+   * Starts from Debian with Node and npm, e.g. `node("22")`: the official slim image as it is. Native modules need
+   * `aptInstall("python3", "make", "g++")` before they are installed.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` for a version that is none.
+   */
+  static node(options?: NodeOptions | string): Image {
+    return new Image([]).step(node, options);
+  }
+
+  /**
    * Starts from an image in a registry, by Docker's short names too: `debian:bookworm-slim`.
    *
    * The daemon resolves and pulls it. Its config (environment, working directory, labels, …) is carried on;
-   * its user is kept for containers, while steps run as root. Throws `ERR_KILN_INVALID_REFERENCE`.
+   * its user is kept for containers, while steps run as root. `secret` (or a `Secret` alone) opens a private registry,
+   * `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
    */
-  static fromRegistry(ref: string): Image {
-    return new Image([]).step(fromRegistry, { ref, options: undefined });
+  static fromRegistry(ref: string, options?: FromRegistryOptions | Secret): Image {
+    return new Image([]).step(fromRegistry, { ref, options });
+  }
+
+  /**
+   * Starts from an image in a private registry of Amazon's ECR: `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG`.
+   *
+   * The secret's keys, or the role that it names, get the registry's password from AWS. Throws
+   * `ERR_KILN_INVALID_REFERENCE` for another registry.
+   */
+  static fromAwsEcr(ref: string, options?: FromAwsEcrOptions | Secret): Image {
+    return new Image([]).step(fromAwsEcr, { ref, options });
+  }
+
+  /**
+   * Starts from an image in Google's Artifact Registry (`*.pkg.dev`) or Container Registry (`gcr.io`), opened by the key
+   * of a service account. Throws `ERR_KILN_INVALID_REFERENCE` for another registry.
+   */
+  static fromGcpArtifactRegistry(ref: string, options?: FromGcpArtifactRegistryOptions | Secret): Image {
+    return new Image([]).step(fromGcpArtifactRegistry, { ref, options });
   }
 
   /** Starts from an image in an OCI layout directory on this machine. Whether it exists is seen by the build. */
@@ -90,6 +130,30 @@ export class Image {
    */
   static fromDockerfile(path: string, options?: FromDockerfileOptions): Image {
     return new Image([]).step(fromDockerfile, { path, options });
+  }
+
+  /**
+   * Starts from a tar of a root filesystem on this machine, plain or compressed. Its config is empty; a file that is not
+   * there, or is no such tar, is refused by the build.
+   */
+  static fromRootfs(path: string): Image {
+    return new Image([]).step(fromRootfs, { path });
+  }
+
+  /**
+   * Starts from an image of the engine's image store, by the digest of its manifest or index. Throws
+   * `ERR_KILN_INVALID_DIGEST`; one that is not there is refused by the build.
+   */
+  static fromId(id: string): Image {
+    return new Image([]).step(fromId, id);
+  }
+
+  /**
+   * Starts from an image that was published in the engine's image store as `name` or `name:tag` (default `latest`). It is taken as it
+   * is: nothing is built for it. Throws `ERR_KILN_INVALID_REFERENCE`; one that is not there is refused by the build.
+   */
+  static fromName(name: string): Image {
+    return new Image([]).step(fromName, name);
   }
 
   /** Starts from nothing: commands need files that earlier steps put there. */

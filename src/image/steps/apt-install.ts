@@ -1,19 +1,15 @@
-import { formatPlatform } from "../../oci/platform.js";
 import { argumentError, splitVariadic } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
 import { modalLayer } from "../modal-layer.js";
 import { shellQuote } from "../shell-quote.js";
 import { checkFlag, checkStepOptions, type StepOptions } from "../step-options.js";
+import { aptMounts } from "./apt-mounts.js";
 
 /** Options of `aptInstall`. */
 export interface AptInstallOptions extends StepOptions {
   /** Install recommended packages too, as apt does by itself. Default true. */
   readonly recommends?: boolean | undefined;
 }
-
-// Stands in for Debian's docker-clean while the step runs: that one deletes downloads from the cache mount.
-const keepDownloads =
-  'APT::Keep-Downloaded-Packages "true";\nBinary::apt::APT::Keep-Downloaded-Packages "true";\n';
 
 /**
  * Installs Debian packages: update and install in one exec, package lists and downloads in cache mounts that
@@ -41,16 +37,10 @@ export const aptInstall: Step<readonly unknown[]> = defineStep({
       ...packages,
     ];
     const command = `apt-get update && ${install.map(shellQuote).join(" ")}`;
-    const cache = formatPlatform(context.platform);
     return context.run(chain, {
       argv: ["/bin/sh", "-c", command],
       command,
-      env: [["DEBIAN_FRONTEND", "noninteractive"]],
-      caches: [
-        { target: "/var/cache/apt", id: `kiln-apt-archives-${cache}`, sharing: "locked" },
-        { target: "/var/lib/apt/lists", id: `kiln-apt-lists-${cache}`, sharing: "locked" },
-      ],
-      files: [{ target: "/etc/apt/apt.conf.d/docker-clean", content: keepDownloads }],
+      ...aptMounts(context.platform),
     });
   },
   traits: ({ packages }) => ({ packages: packages.map((spec) => ({ manager: "apt", spec })) }),

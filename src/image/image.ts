@@ -34,7 +34,26 @@ import { fromRootfs } from "./steps/from-rootfs.js";
 import { fromScratch } from "./steps/from-scratch.js";
 import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
 import { type NodeOptions, node } from "./steps/node.js";
+import { type PipInstallOptions, pipInstall } from "./steps/pip-install.js";
+import {
+  type PipInstallFromPyprojectOptions,
+  pipInstallFromPyproject,
+} from "./steps/pip-install-from-pyproject.js";
+import {
+  type PipInstallFromRequirementsOptions,
+  pipInstallFromRequirements,
+} from "./steps/pip-install-from-requirements.js";
+import {
+  type PipInstallPrivateReposOptions,
+  pipInstallPrivateRepos,
+} from "./steps/pip-install-private-repos.js";
+import {
+  type PoetryInstallFromFileOptions,
+  poetryInstallFromFile,
+} from "./steps/poetry-install-from-file.js";
 import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
+import { type UvPipInstallOptions, uvPipInstall } from "./steps/uv-pip-install.js";
+import { type UvSyncOptions, uvSync } from "./steps/uv-sync.js";
 import { type ToModalLayersOptions, toModalLayers } from "./to-modal-layers.js";
 
 const brand: unique symbol = Symbol.for("kiln-engine.image") as never;
@@ -184,6 +203,86 @@ export class Image {
     return isEmpty(packages) ? this : this.step(aptInstall, packages);
   }
 
+  /**
+   * Installs Python packages with uv: `uvPipInstall("torch<3", "numpy")`, or those of files: `uvPipInstall({ requirements:
+   * ["requirements.txt"] })`. Neither: no step.
+   *
+   * They go to the first Python on the PATH. uv is pinned by the builder version, mounted for the step, and not left in
+   * the image; its cache is shared by all builds on the daemon. Order and repetition of packages make no difference.
+   */
+  uvPipInstall(...packages: Variadic<UvPipInstallOptions>): Image {
+    const last: unknown = packages.at(-1);
+    const files = isOptions(last) && "requirements" in last ? last.requirements : undefined;
+    const noFiles = files === undefined || (Array.isArray(files) && files.length === 0);
+    return isEmpty(packages) && noFiles ? this : this.step(uvPipInstall, packages);
+  }
+
+  /**
+   * Installs the dependencies of a uv project into `/opt/venv` and puts its programs first on the PATH. `projectDir` holds
+   * `pyproject.toml` and mostly `uv.lock`; it is the build's working directory unless given.
+   *
+   * Neither the project nor members of its workspace are installed: add their sources by a later step. A build throws
+   * `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for groups that do not exist and for packages in local paths
+   * beside the workspace.
+   */
+  uvSync(projectDir?: string, options?: UvSyncOptions): Image {
+    return this.step(uvSync, { dir: projectDir, options });
+  }
+
+  /**
+   * Installs Python packages with the image's own pip: `pipInstall("diffusers[torch]", "transformers")`. No package: no
+   * step. `uvPipInstall` is quicker. Order and repetition of packages make no difference.
+   */
+  pipInstall(...packages: Variadic<PipInstallOptions>): Image {
+    return isEmpty(packages) ? this : this.step(pipInstall, packages);
+  }
+
+  /**
+   * Installs what a local requirements file names, with the files that it includes by `-r` and `-c`. None of them is left
+   * in the image.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for lines that name local packages.
+   */
+  pipInstallFromRequirements(path: string, options?: PipInstallFromRequirementsOptions): Image {
+    return this.step(pipInstallFromRequirements, { path, options });
+  }
+
+  /**
+   * Installs the dependencies that a local `pyproject.toml` lists in `[project]`, with the groups in
+   * `optionalDependencies`; not the project itself.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for groups that do not exist and for a list that
+   * only the project's own build knows.
+   */
+  pipInstallFromPyproject(path: string, options?: PipInstallFromPyprojectOptions): Image {
+    return this.step(pipInstallFromPyproject, { path, options });
+  }
+
+  /**
+   * Installs Python packages out of private repositories: `pipInstallPrivateRepos("github.com/org/repo@v1", { gitUser:
+   * "me", secrets: [Secret.fromEnv("GITHUB_TOKEN")] })`. GitLab's token is `GITLAB_TOKEN`. No repository: no step.
+   *
+   * Git is installed if the image has none. Tokens reach git alone: no command, log, file or definition holds one.
+   */
+  pipInstallPrivateRepos(
+    ...repositories:
+      | readonly [...items: string[], options: PipInstallPrivateReposOptions]
+      | readonly [items: readonly string[], options: PipInstallPrivateReposOptions]
+  ): Image {
+    return isEmpty(repositories) ? this : this.step(pipInstallPrivateRepos, repositories);
+  }
+
+  /**
+   * Installs the dependencies of a Poetry project into the image's Python, by the `poetry.lock` beside its
+   * `pyproject.toml`; not the project itself. Poetry is pinned by the builder version and not left in the image.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND` for a missing lock file, unless `ignoreLockfile` is set, and
+   * `ERR_KILN_FILE_INVALID` for groups that do not exist.
+   */
+  poetryInstallFromFile(path: string, options?: PoetryInstallFromFileOptions): Image {
+    return this.step(poetryInstallFromFile, { path, options });
+  }
+
   /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */
   runCommands(...commands: Variadic<RunCommandsOptions>): Image {
     return isEmpty(commands) ? this : this.step(runCommands, commands);
@@ -318,6 +417,6 @@ function isEmpty(args: readonly unknown[]): boolean {
   return items.length === 0 && args.every((arg) => Array.isArray(arg) || isOptions(arg));
 }
 
-function isOptions(value: unknown): boolean {
+function isOptions(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }

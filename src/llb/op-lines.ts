@@ -1,4 +1,5 @@
 import type { ChownOpt, ExecOp, FileAction, FileOp, Mount, Op } from "../gen/pb/ops_pb.js";
+import { sha256 } from "../oci/digest.js";
 import { sortedKeys } from "./byte-order.js";
 
 const networks = ["sandbox", "host", "none"];
@@ -203,7 +204,7 @@ const longestContent = 80;
 function content(data: Uint8Array): string {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(data.subarray(0, longestContent));
   const isText = !text.includes("\uFFFD") && data.length <= longestContent;
-  return isText ? JSON.stringify(text) : `${data.length} bytes`;
+  return isText ? JSON.stringify(text) : `${data.length} bytes ${sha256(data).slice(0, 19)}`;
 }
 
 function octal(mode: number): string {

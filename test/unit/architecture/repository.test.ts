@@ -16,6 +16,7 @@ const PUBLIC_HOSTS = new Set([
     "quay.io",
   ],
   ...["deb.debian.org", "security.debian.org", "registry.npmjs.org", "www.npmjs.com", "pypi.org"],
+  ...["files.pythonhosted.org", "peps.python.org"],
   ...[
     "github.com",
     "raw.githubusercontent.com",

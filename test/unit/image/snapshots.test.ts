@@ -188,12 +188,12 @@ describe("the snapshot of a plan", () => {
          caps file.base
       #4 exec /bin/sh -c make [linux/amd64]
          env A=1
-         secret kiln.nonce.<nonce> as env KILN_CACHE_NONCE optional
          mount / from #3 -> .0
+         mount /run/kiln/nonce secret kiln.nonce.<nonce> 0:0 0400 optional
          description kiln.step: 3
          description kiln.step.command: 0
          description llb.customname: "runCommands make"
-         caps exec.meta.base exec.mount.bind exec.mount.secret exec.secretenv
+         caps exec.meta.base exec.mount.bind exec.mount.secret
       result #4
       "
     `);

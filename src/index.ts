@@ -68,6 +68,8 @@ export type {
 } from "./image/lower-context.js";
 export { type ModalContext, type ModalLayer, modalLayer } from "./image/modal-layer.js";
 export { type FoundFiles, type NeedsOptions, needsOf } from "./image/needs-of.js";
+export type { PipOptions } from "./image/python/pip-options.js";
+export type { UvOptions } from "./image/python/uv-tool.js";
 export { Secret } from "./image/secret.js";
 export { shellQuote } from "./image/shell-quote.js";
 export { type CheckedStepOptions, checkStepOptions, type StepOptions } from "./image/step-options.js";
@@ -81,8 +83,21 @@ export type { DockerfileStepOptions } from "./image/steps/dockerfile-options.js"
 export type { EnvOptions } from "./image/steps/env.js";
 export type { FromDockerfileOptions } from "./image/steps/from-dockerfile.js";
 export type { FromOciLayoutOptions } from "./image/steps/from-oci-layout.js";
+export type {
+  FromAwsEcrOptions,
+  FromGcpArtifactRegistryOptions,
+  FromRegistryOptions,
+} from "./image/steps/from-registry.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
+export type { NodeOptions } from "./image/steps/node.js";
+export type { PipInstallOptions } from "./image/steps/pip-install.js";
+export type { PipInstallFromPyprojectOptions } from "./image/steps/pip-install-from-pyproject.js";
+export type { PipInstallFromRequirementsOptions } from "./image/steps/pip-install-from-requirements.js";
+export type { PipInstallPrivateReposOptions } from "./image/steps/pip-install-private-repos.js";
+export type { PoetryInstallFromFileOptions } from "./image/steps/poetry-install-from-file.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";
+export type { UvPipInstallOptions } from "./image/steps/uv-pip-install.js";
+export type { UvSyncOptions } from "./image/steps/uv-sync.js";
 export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";
 export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "./model/daemon.js";

@@ -20,7 +20,7 @@ export type SecretProvider = (
 export interface GatheredSecrets {
   /** What each step's secrets are made of, by need id. */
   readonly facts: ReadonlyMap<string, readonly SecretVariable[]>;
-  /** For the session, by id. */
+  /** For the session, by id: the values themselves, which are masked in what the build says from its beginning. */
   readonly sources: Readonly<Record<string, SecretSource>>;
   /** Values of the secrets that open registries, by need id and name: they never go to the daemon as secrets. */
   readonly registries: ReadonlyMap<string, ReadonlyMap<string, SecretSource>>;
@@ -94,7 +94,7 @@ async function find(
 ): Promise<ReadonlyMap<string, SecretSource>> {
   switch (origin.kind) {
     case "object":
-      return new Map(origin.keys.map((key) => [key, () => origin.value(key)]));
+      return new Map(origin.keys.map((key) => [key, origin.value(key)]));
     case "env":
       return new Map(
         origin.keys.map((key) => {
@@ -102,7 +102,7 @@ async function find(
           if (value === undefined) {
             throw missing(`the environment variable ${key} is not set`, `Set ${key}.`, location);
           }
-          return [key, () => value];
+          return [key, value];
         }),
       );
     case "dotenv":
@@ -125,7 +125,7 @@ async function fromDotenv(
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
     throw missing(`the dotenv file ${path} ${why}`, "Check its path and permissions.", location);
   }
-  return new Map(Object.entries(parseEnv(text)).map(([key, value]) => [key, () => value]));
+  return new Map(Object.entries(parseEnv(text)).map(([key, value]) => [key, value ?? ""]));
 }
 
 async function fromProviders(
@@ -144,7 +144,7 @@ async function fromProviders(
         location,
       );
     }
-    return new Map(Object.entries(values).map(([key, value]) => [key, () => value]));
+    return new Map(Object.entries(values));
   }
   throw missing(
     `no provider knows the secret "${name}"`,

@@ -65,10 +65,14 @@ export function checkRemotePath(call: string, value: unknown): string {
 }
 
 /** Checks a path on this machine; whether it exists is for the build to see. */
-export function checkLocalPath(call: string, value: unknown): string {
+export function checkLocalPath(
+  call: string,
+  value: unknown,
+  example = '"./src", "/app", { copy: true }',
+): string {
   if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
   throw argumentError(call, `needs a path on this machine, got ${describe(value)}`, {
-    hint: `Write ${call}("./src", "/app", { copy: true }).`,
+    hint: `Write ${call}(${example}).`,
   });
 }
 

@@ -5,6 +5,7 @@ import { imageSnapshot } from "./image-snapshot.js";
 import { type LintOptions, lint } from "./lint/lint.js";
 import type { LintFinding } from "./lint/lint-finding.js";
 import type { ModalLayer } from "./modal-layer.js";
+import type { Secret } from "./secret.js";
 import {
   type AddLocalDirOptions,
   type AddLocalFileOptions,
@@ -20,10 +21,39 @@ import { type EnvOptions, env } from "./steps/env.js";
 import { expose } from "./steps/expose.js";
 import { type FromDockerfileOptions, fromDockerfile } from "./steps/from-dockerfile.js";
 import { type FromOciLayoutOptions, fromOciLayout } from "./steps/from-oci-layout.js";
-import { fromRegistry } from "./steps/from-registry.js";
+import { fromId, fromName } from "./steps/from-published.js";
+import {
+  type FromAwsEcrOptions,
+  type FromGcpArtifactRegistryOptions,
+  type FromRegistryOptions,
+  fromAwsEcr,
+  fromGcpArtifactRegistry,
+  fromRegistry,
+} from "./steps/from-registry.js";
+import { fromRootfs } from "./steps/from-rootfs.js";
 import { fromScratch } from "./steps/from-scratch.js";
 import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
+import { type NodeOptions, node } from "./steps/node.js";
+import { type PipInstallOptions, pipInstall } from "./steps/pip-install.js";
+import {
+  type PipInstallFromPyprojectOptions,
+  pipInstallFromPyproject,
+} from "./steps/pip-install-from-pyproject.js";
+import {
+  type PipInstallFromRequirementsOptions,
+  pipInstallFromRequirements,
+} from "./steps/pip-install-from-requirements.js";
+import {
+  type PipInstallPrivateReposOptions,
+  pipInstallPrivateRepos,
+} from "./steps/pip-install-private-repos.js";
+import {
+  type PoetryInstallFromFileOptions,
+  poetryInstallFromFile,
+} from "./steps/poetry-install-from-file.js";
 import { type RunCommandsOptions, runCommands } from "./steps/run-commands.js";
+import { type UvPipInstallOptions, uvPipInstall } from "./steps/uv-pip-install.js";
+import { type UvSyncOptions, uvSync } from "./steps/uv-sync.js";
 import { type ToModalLayersOptions, toModalLayers } from "./to-modal-layers.js";
 
 const brand: unique symbol = Symbol.for("kiln-engine.image") as never;
@@ -66,13 +96,42 @@ export class Image {
   }
 
   /**
+   * Starts from Debian with Node and npm, e.g. `node("22")`: the official slim image as it is. Native modules need
+   * `aptInstall("python3", "make", "g++")` before they are installed.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` for a version that is none.
+   */
+  static node(options?: NodeOptions | string): Image {
+    return new Image([]).step(node, options);
+  }
+
+  /**
    * Starts from an image in a registry, by Docker's short names too: `debian:bookworm-slim`.
    *
    * The daemon resolves and pulls it. Its config (environment, working directory, labels, …) is carried on;
-   * its user is kept for containers, while steps run as root. Throws `ERR_KILN_INVALID_REFERENCE`.
+   * its user is kept for containers, while steps run as root. `secret` (or a `Secret` alone) opens a private registry,
+   * `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
    */
-  static fromRegistry(ref: string): Image {
-    return new Image([]).step(fromRegistry, { ref, options: undefined });
+  static fromRegistry(ref: string, options?: FromRegistryOptions | Secret): Image {
+    return new Image([]).step(fromRegistry, { ref, options });
+  }
+
+  /**
+   * Starts from an image in a private registry of Amazon's ECR: `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG`.
+   *
+   * The secret's keys, or the role that it names, get the registry's password from AWS. Throws
+   * `ERR_KILN_INVALID_REFERENCE` for another registry.
+   */
+  static fromAwsEcr(ref: string, options?: FromAwsEcrOptions | Secret): Image {
+    return new Image([]).step(fromAwsEcr, { ref, options });
+  }
+
+  /**
+   * Starts from an image in Google's Artifact Registry (`*.pkg.dev`) or Container Registry (`gcr.io`), opened by the key
+   * of a service account. Throws `ERR_KILN_INVALID_REFERENCE` for another registry.
+   */
+  static fromGcpArtifactRegistry(ref: string, options?: FromGcpArtifactRegistryOptions | Secret): Image {
+    return new Image([]).step(fromGcpArtifactRegistry, { ref, options });
   }
 
   /** Starts from an image in an OCI layout directory on this machine. Whether it exists is seen by the build. */
@@ -90,6 +149,30 @@ export class Image {
    */
   static fromDockerfile(path: string, options?: FromDockerfileOptions): Image {
     return new Image([]).step(fromDockerfile, { path, options });
+  }
+
+  /**
+   * Starts from a tar of a root filesystem on this machine, plain or compressed. Its config is empty; a file that is not
+   * there, or is no such tar, is refused by the build.
+   */
+  static fromRootfs(path: string): Image {
+    return new Image([]).step(fromRootfs, { path });
+  }
+
+  /**
+   * Starts from an image of the engine's image store, by the digest of its manifest or index. Throws
+   * `ERR_KILN_INVALID_DIGEST`; one that is not there is refused by the build.
+   */
+  static fromId(id: string): Image {
+    return new Image([]).step(fromId, id);
+  }
+
+  /**
+   * Starts from an image that was published in the engine's image store as `name` or `name:tag` (default `latest`). It is taken as it
+   * is: nothing is built for it. Throws `ERR_KILN_INVALID_REFERENCE`; one that is not there is refused by the build.
+   */
+  static fromName(name: string): Image {
+    return new Image([]).step(fromName, name);
   }
 
   /** Starts from nothing: commands need files that earlier steps put there. */
@@ -118,6 +201,86 @@ export class Image {
    */
   aptInstall(...packages: Variadic<AptInstallOptions>): Image {
     return isEmpty(packages) ? this : this.step(aptInstall, packages);
+  }
+
+  /**
+   * Installs Python packages with uv: `uvPipInstall("torch<3", "numpy")`, or those of files: `uvPipInstall({ requirements:
+   * ["requirements.txt"] })`. Neither: no step.
+   *
+   * They go to the first Python on the PATH. uv is pinned by the builder version, mounted for the step, and not left in
+   * the image; its cache is shared by all builds on the daemon. Order and repetition of packages make no difference.
+   */
+  uvPipInstall(...packages: Variadic<UvPipInstallOptions>): Image {
+    const last: unknown = packages.at(-1);
+    const files = isOptions(last) && "requirements" in last ? last.requirements : undefined;
+    const noFiles = files === undefined || (Array.isArray(files) && files.length === 0);
+    return isEmpty(packages) && noFiles ? this : this.step(uvPipInstall, packages);
+  }
+
+  /**
+   * Installs the dependencies of a uv project into `/opt/venv` and puts its programs first on the PATH. `projectDir` holds
+   * `pyproject.toml` and mostly `uv.lock`; it is the build's working directory unless given.
+   *
+   * Neither the project nor members of its workspace are installed: add their sources by a later step. A build throws
+   * `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for groups that do not exist and for packages in local paths
+   * beside the workspace.
+   */
+  uvSync(projectDir?: string, options?: UvSyncOptions): Image {
+    return this.step(uvSync, { dir: projectDir, options });
+  }
+
+  /**
+   * Installs Python packages with the image's own pip: `pipInstall("diffusers[torch]", "transformers")`. No package: no
+   * step. `uvPipInstall` is quicker. Order and repetition of packages make no difference.
+   */
+  pipInstall(...packages: Variadic<PipInstallOptions>): Image {
+    return isEmpty(packages) ? this : this.step(pipInstall, packages);
+  }
+
+  /**
+   * Installs what a local requirements file names, with the files that it includes by `-r` and `-c`. None of them is left
+   * in the image.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for lines that name local packages.
+   */
+  pipInstallFromRequirements(path: string, options?: PipInstallFromRequirementsOptions): Image {
+    return this.step(pipInstallFromRequirements, { path, options });
+  }
+
+  /**
+   * Installs the dependencies that a local `pyproject.toml` lists in `[project]`, with the groups in
+   * `optionalDependencies`; not the project itself.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND`, and `ERR_KILN_FILE_INVALID` for groups that do not exist and for a list that
+   * only the project's own build knows.
+   */
+  pipInstallFromPyproject(path: string, options?: PipInstallFromPyprojectOptions): Image {
+    return this.step(pipInstallFromPyproject, { path, options });
+  }
+
+  /**
+   * Installs Python packages out of private repositories: `pipInstallPrivateRepos("github.com/org/repo@v1", { gitUser:
+   * "me", secrets: [Secret.fromEnv("GITHUB_TOKEN")] })`. GitLab's token is `GITLAB_TOKEN`. No repository: no step.
+   *
+   * Git is installed if the image has none. Tokens reach git alone: no command, log, file or definition holds one.
+   */
+  pipInstallPrivateRepos(
+    ...repositories:
+      | readonly [...items: string[], options: PipInstallPrivateReposOptions]
+      | readonly [items: readonly string[], options: PipInstallPrivateReposOptions]
+  ): Image {
+    return isEmpty(repositories) ? this : this.step(pipInstallPrivateRepos, repositories);
+  }
+
+  /**
+   * Installs the dependencies of a Poetry project into the image's Python, by the `poetry.lock` beside its
+   * `pyproject.toml`; not the project itself. Poetry is pinned by the builder version and not left in the image.
+   *
+   * A build throws `ERR_KILN_FILE_NOT_FOUND` for a missing lock file, unless `ignoreLockfile` is set, and
+   * `ERR_KILN_FILE_INVALID` for groups that do not exist.
+   */
+  poetryInstallFromFile(path: string, options?: PoetryInstallFromFileOptions): Image {
+    return this.step(poetryInstallFromFile, { path, options });
   }
 
   /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */
@@ -254,6 +417,6 @@ function isEmpty(args: readonly unknown[]): boolean {
   return items.length === 0 && args.every((arg) => Array.isArray(arg) || isOptions(arg));
 }
 
-function isOptions(value: unknown): boolean {
+function isOptions(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }

@@ -14,13 +14,22 @@ export class PatternAutomaton {
   readonly #fallback: number[] = [0];
   /** By node: length of the longest pattern that it ends with; 0 = none. */
   readonly #match: number[] = [0];
-  /** The root's children by character: most text is read there. */
+  /** The root's children by character. */
   readonly #first = new Map<number, number>();
+  /** By character: 1 if a pattern begins with it. Most of a text is passed over with that alone. */
+  readonly #begins = new Uint8Array(0x10000);
 
   /** Patterns must not be empty. */
   constructor(patterns: Iterable<string>) {
     for (const pattern of patterns) this.#add(pattern);
     this.#link();
+  }
+
+  /** The first place from `index` on where a pattern may begin; the text's length if there is none. */
+  beginning(text: string, index: number): number {
+    let at = index;
+    while (at < text.length && this.#begins[text.charCodeAt(at)] === 0) at += 1;
+    return at;
   }
 
   /** The node after one more UTF-16 code unit. */
@@ -29,7 +38,7 @@ export class PatternAutomaton {
       const child = this.#childOf(at, character);
       if (child !== 0) return child;
     }
-    return this.#first.get(character) ?? 0;
+    return this.#begins[character] === 0 ? 0 : (this.#first.get(character) ?? 0);
   }
 
   /** Length of the longest pattern that ends at a node; 0 = none does. */
@@ -69,7 +78,10 @@ export class PatternAutomaton {
     this.#fallback.push(0);
     this.#match.push(0);
     this.#child[parent] = node;
-    if (parent === 0) this.#first.set(character, node);
+    if (parent === 0) {
+      this.#first.set(character, node);
+      this.#begins[character] = 1;
+    }
     return node;
   }
 

@@ -1,7 +1,7 @@
 import { PatternAutomaton } from "./pattern-automaton.js";
 
 /** Shorter values and lines are too common to be told from other text. */
-export const shortestMasked = 4;
+const shortestMasked = 4;
 
 /** Of a longer value, characters beyond these are not looked for: it is a file, not a password. */
 const longestMasked = 64 * 1024;
@@ -17,7 +17,7 @@ const harmless = /^(?:true|false|null|none|-----(?:BEGIN|END) [A-Z0-9 ]+-----)$/
  * A value of several lines is looked for line by line, without the blanks around them, and each as it is and as URLs
  * have it (`encodeURIComponent`, stricter, with plus signs for blanks, with slashes as they are). Not looked for are lines
  * of fewer than 4 characters, `true`, `false`, `null`, `none`, the lines around PEM, what comes after the first 64 Ki
- * characters of a value, and other forms: base64, hex, quoted for JSON or a shell. Values that overlap or follow one
+ * characters of a value, parts of one, and other forms: base64, hex, quoted for JSON or a shell. Values that overlap or follow one
  * another become one `***`.
  */
 export class SecretMasks {
@@ -100,6 +100,8 @@ export class MaskedStream {
       from = 0;
     }
     for (let index = from; index < all.length; index += 1) {
+      if (this.#node === 0) index = automaton.beginning(all, index);
+      if (index === all.length) break;
       this.#node = automaton.next(this.#node, all.charCodeAt(index));
       const length = automaton.matchLength(this.#node);
       if (length > 0) this.#note(index + 1 - length, index + 1);
@@ -111,12 +113,6 @@ export class MaskedStream {
   end(): string {
     this.#node = 0;
     return this.#give(this.#held, this.#held.length);
-  }
-
-  /** As {@link end}, where the text was cut off: what may be the beginning of a value is masked, it may be most of one. */
-  cut(): string {
-    if (this.#held.length >= shortestMasked) this.#note(0, this.#held.length);
-    return this.end();
   }
 
   #note(start: number, to: number): void {

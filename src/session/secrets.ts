@@ -20,6 +20,8 @@ export type SecretSource =
 /** Options of {@link secretsService}. */
 export interface SecretsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Told of every value before the daemon gets it. */
+  readonly onValue?: ((value: Uint8Array) => void) | undefined;
   /** Told why a secret could not be given: the daemon's own error says only that it is missing. */
   readonly onProblem?: ((error: KilnError) => void) | undefined;
 }
@@ -40,7 +42,9 @@ export function secretsService(
       const source = Object.hasOwn(sources, ID) ? sources[ID] : undefined;
       if (source === undefined) throw new ServiceRefusal(status.NOT_FOUND, `secret ${ID}: not found`);
       try {
-        return { data: await readSecret(ID, source, options.env) };
+        const data = await readSecret(ID, source, options.env);
+        options.onValue?.(data);
+        return { data };
       } catch (error) {
         if (!(error instanceof KilnError)) throw error;
         options.onProblem?.(error);
@@ -73,6 +77,15 @@ export async function readSecret(
     );
   }
   return bytes;
+}
+
+/** The value of a secret if nothing must be read or called for it. */
+export function valueAtHand(
+  source: SecretSource,
+  env: Readonly<Record<string, string | undefined>>,
+): string | Uint8Array | undefined {
+  if (typeof source === "string" || source instanceof Uint8Array) return source;
+  return typeof source === "object" && "env" in source ? env[source.env] : undefined;
 }
 
 async function sourceValue(

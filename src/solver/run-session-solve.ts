@@ -81,7 +81,7 @@ export async function runSessionSolve(
     }
     const answer = await runSolve(
       connection,
-      { request, solved: solvedWithConfig(facts, solved), session, outputs, caches },
+      { request, solved: solvedWithConfig(facts, solved), session, outputs, caches, masks: services.masks },
       emit,
     );
     await caches.finish();

@@ -14,7 +14,8 @@ import { type ExporterMetadata, type FileSendTarget, fileSendService } from "../
 import { fileSyncService } from "../session/file-sync.js";
 import type { Attachable } from "../session/grpc/service.js";
 import { policyVerifierService } from "../session/policy-verifier.js";
-import { secretsService } from "../session/secrets.js";
+import { SecretMasks } from "../session/secret-masks.js";
+import { secretsService, valueAtHand } from "../session/secrets.js";
 import { sshService } from "../session/ssh.js";
 import { uploadService } from "../session/upload.js";
 import type { FileTarget, Output } from "./outputs.js";
@@ -48,6 +49,10 @@ export interface SessionServices {
   readonly problems: readonly unknown[];
   /** Why there were no credentials, by registry host: the daemon says only that the registry refuses. */
   readonly credentialProblems: ReadonlyMap<string, KilnError>;
+  /**
+   * The values of secrets: those at hand, the others once the daemon has got them. Those of the build's own credentials too.
+   */
+  readonly masks: SecretMasks;
   /** What the daemon said about the tar of each exporter, by exporter id. */
   readonly tarMetadata: ReadonlyMap<number, ExporterMetadata>;
   /**
@@ -75,6 +80,9 @@ export function sessionServices(
   const { credentials, tokens, env } = owner;
   const problems: unknown[] = [];
   const credentialProblems = new Map<string, KilnError>();
+  const masks = new SecretMasks();
+  // A step that runs for another build too prints for both, and its secrets may come from the other's session.
+  for (const source of Object.values(settings.secrets ?? {})) masks.add(valueAtHand(source, env) ?? "");
   const tarMetadata = new Map<number, ExporterMetadata>();
   const targets = new Map<number, FileSendTarget>();
   const stores = new Map<string, ContentStore>(parts.stores);
@@ -121,6 +129,7 @@ export function sessionServices(
   return {
     problems,
     credentialProblems,
+    masks,
     tarMetadata,
     connect,
     async settled() {
@@ -145,12 +154,12 @@ export function sessionServices(
         onTransfer: (over) => transfers.push(over),
       }),
       contentService(stores),
-      secretsService(settings.secrets ?? {}, { env, onProblem: note }),
+      secretsService(settings.secrets ?? {}, { env, onValue: (value) => masks.add(value), onProblem: note }),
       sshService(settings.ssh ?? {}, { env, onProblem: note }),
       uploadService(settings.uploads ?? {}, { onProblem: (_id, error) => note(error) }),
       authService({
         credentials,
-        own: settings.credentials,
+        own: settings.credentials && noting(settings.credentials, masks),
         tokens,
         onProblem(error, host) {
           note(error);
@@ -158,6 +167,16 @@ export function sessionServices(
         },
       }),
     ],
+  };
+}
+
+/** A provider whose answers are masked. */
+function noting(provider: CredentialsProvider, masks: SecretMasks): CredentialsProvider {
+  return async (host, signal) => {
+    const found = await provider(host, signal);
+    masks.add(found?.secret ?? "");
+    masks.add(found?.registryToken ?? "");
+    return found;
   };
 }
 

@@ -5,6 +5,7 @@ import { Control, SolveRequestSchema, type StatusResponse } from "../gen/moby/bu
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
+import type { SecretMasks } from "../session/secret-masks.js";
 import type { Session } from "../session/session.js";
 import type { CacheEntry, CacheTransfer } from "./caches/cache-transfer.js";
 import { exporterEntries } from "./exporter-entries.js";
@@ -40,6 +41,8 @@ export interface PreparedSolve {
   /** The request's outputs in the order of the daemon's exporters. */
   readonly outputs: readonly Output[];
   readonly caches: Pick<CacheTransfer, "exports" | "imports">;
+  /** What must not show in events and errors. */
+  readonly masks: SecretMasks;
 }
 
 /** A part of a build that failed although the build as a whole succeeded. */
@@ -77,7 +80,7 @@ export async function runSolve(
   const { signal } = request.settings;
   signal?.throwIfAborted();
   const control = createClient(Control, connection);
-  const tracker = new StatusTracker(emit);
+  const tracker = new StatusTracker(emit, prepared.masks);
   const stopSolve = new AbortController();
   const stopStatus = new AbortController();
   const onAbort = (): void => stopSolve.abort(signal?.reason);

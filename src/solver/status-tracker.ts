@@ -2,6 +2,7 @@ import { TextDecoder } from "node:util";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StatusResponse, Vertex, VertexStatus } from "../gen/moby/buildkit/v1/control_pb.js";
 import type { LogClip, SolveEvent } from "../model/events.js";
+import { type MaskedStream, SecretMasks } from "../session/secret-masks.js";
 import { ClipFinder } from "./log-clip.js";
 
 /** The end of what a vertex printed, kept for its error. */
@@ -20,6 +21,7 @@ interface VertexState {
 interface StreamState {
   readonly decoder: TextDecoder;
   readonly clips: ClipFinder;
+  readonly masked: MaskedStream;
   received: number;
 }
 
@@ -35,15 +37,24 @@ interface LogState {
  * The daemon resends a whole vertex on each change and may report it again after it ended (a local source
  * is first hashed and then copied); each change becomes one event, repeats none. Log bytes are decoded
  * across message borders, per vertex and stream.
+ *
+ * What is printed, warned of or failed with has `***` in place of the values in `masks`, wherever message borders cut them.
  */
 export class StatusTracker {
   readonly #emit: (event: SolveEvent) => void;
+  readonly #masks: SecretMasks;
   readonly #vertices = new Map<string, VertexState>();
   readonly #logs = new Map<string, LogState>();
   readonly #progress = new Map<string, string>();
 
-  constructor(emit: (event: SolveEvent) => void) {
+  constructor(emit: (event: SolveEvent) => void, masks: SecretMasks = new SecretMasks()) {
     this.#emit = emit;
+    this.#masks = masks;
+  }
+
+  /** A text of the daemon's with the values of secrets masked. */
+  mask(daemonText: string): string {
+    return this.#masks.mask(daemonText);
   }
 
   /** Digests of all vertices seen so far. */
@@ -74,7 +85,9 @@ export class StatusTracker {
   /** The last lines a vertex printed, oldest first; at most 20 lines or 16 KiB. */
   logTail(vertex: string): readonly string[] {
     const log = this.#logs.get(vertex);
-    const held = [...(log?.streams.values() ?? [])].map(({ clips }) => clips.held).join("");
+    const held = [...(log?.streams.values() ?? [])]
+      .map(({ clips, masked }) => this.mask(`${masked.held}${clips.held}`))
+      .join("");
     return `${log?.tail ?? ""}${held}`
       .split(/\r?\n/)
       .filter((line, index, all) => line !== "" || index < all.length - 1)
@@ -98,19 +111,19 @@ export class StatusTracker {
         type: "warning",
         vertex: warning.vertex,
         level: Number(warning.level),
-        message: text(warning.short),
-        detail: warning.detail.map(text),
-        url: warning.url,
+        message: this.mask(text(warning.short)),
+        detail: warning.detail.map((bytes) => this.mask(text(bytes))),
+        url: this.mask(warning.url),
       });
     }
   }
 
-  /** Flushes what half-received characters and markers are left. Call once, after the last message. */
+  /** Flushes what half-received characters, markers and values of secrets are left. Call once, after the last message. */
   end(): void {
     for (const [vertex, { streams }] of this.#logs) {
-      for (const [stream, { decoder, clips }] of streams) {
-        const rest = `${clips.end()}${decoder.decode()}`;
-        if (rest !== "") this.#logText(vertex, stream, rest, Date.now());
+      for (const [stream, { decoder, clips, masked }] of streams) {
+        const rest = masked.push(`${clips.end()}${decoder.decode()}`);
+        this.#logText(vertex, stream, `${rest}${masked.end()}`, Date.now());
       }
     }
   }
@@ -139,18 +152,19 @@ export class StatusTracker {
     }
     if (vertex.completed === undefined || state.ended) return;
     state.ended = true;
-    state.error = vertex.error;
+    const error = this.mask(vertex.error);
+    state.error = error;
     const at = timestampMs(vertex.completed);
     const durationMs = Math.max(0, at - startedAt);
-    if (vertex.error === "") this.#emit({ type: "vertex.done", ...base, at, durationMs });
+    if (error === "") this.#emit({ type: "vertex.done", ...base, at, durationMs });
     else {
       this.#emit({
         type: "vertex.failed",
         ...base,
         at,
         durationMs,
-        error: vertex.error,
-        canceled: isCancelText(vertex.error),
+        error,
+        canceled: isCancelText(error),
       });
     }
   }
@@ -181,18 +195,24 @@ export class StatusTracker {
     }
     let stream = log.streams.get(number);
     if (stream === undefined) {
-      stream = { decoder: new TextDecoder(), clips: new ClipFinder(), received: 0 };
+      stream = {
+        decoder: new TextDecoder(),
+        clips: new ClipFinder(),
+        masked: this.#masks.stream(),
+        received: 0,
+      };
       log.streams.set(number, stream);
     }
     stream.received += bytes.length;
     const decoded = stream.decoder.decode(bytes, { stream: true });
     for (const piece of stream.clips.push(decoded, stream.received)) {
-      if (typeof piece === "string") this.#logText(vertex, number, piece, at);
+      if (typeof piece === "string") this.#logText(vertex, number, stream.masked.push(piece), at);
       else this.#logClip(vertex, { stream: streamName(number), ...piece }, at);
     }
   }
 
   #logText(vertex: string, stream: number, decoded: string, at: number): void {
+    if (decoded === "") return;
     const log = this.#logs.get(vertex);
     if (log !== undefined) log.tail = (log.tail + decoded).slice(-tailBytes);
     this.#emit({ type: "log", vertex, stream: streamName(stream), text: decoded, at });

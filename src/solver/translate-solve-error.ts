@@ -67,7 +67,8 @@ const meanings: readonly Meaning[] = [
  * Makes a {@link SolveError} of what a Solve call rejected with.
  *
  * The failed op, its exit code and its last output come from the error's typed details where the daemon sent
- * them, else from the status stream. A lost connection and the like stay what they are.
+ * them, else from the status stream. A lost connection and the like stay what they are. Values of secrets are masked, in
+ * the cause as well.
  */
 export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown {
   if (!(error instanceof RpcError)) return error;
@@ -80,8 +81,9 @@ export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown 
     exitCode === undefined ? meanings.find(({ pattern }) => pattern.test(error.message)) : undefined;
   const code = exitCode !== undefined ? "ERR_KILN_STEP_FAILED" : (meaning?.code ?? "ERR_KILN_SOLVE_FAILED");
   const sources = detailSources(error);
-  return new SolveError(code, `${placeText(sources)}${error.message}`, {
-    cause: error,
+  const message = tracker.mask(error.message);
+  return new SolveError(code, `${placeText(sources)}${message}`, {
+    cause: message === error.message ? error : withMessage(error, message),
     sources,
     vertex,
     vertexName,
@@ -91,6 +93,11 @@ export function solveErrorFrom(error: unknown, tracker: StatusTracker): unknown 
     hint: meaning?.hint ?? error.hint,
     failedOp: detailOp(error),
   });
+}
+
+/** Without the details and the cause: they say the same as the message. */
+function withMessage({ status, hint }: RpcError, message: string): RpcError {
+  return new RpcError("ERR_KILN_RPC", message, { status, hint, details: [] });
 }
 
 function detailOp(error: RpcError): FailedOp | undefined {

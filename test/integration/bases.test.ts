@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Engine, Image, localDir } from "../../src/index.js";
+import { Engine, filesTar, Image, localDir } from "../../src/index.js";
 import { describeEachEngine } from "./support/engines.js";
 import { ownCertificates } from "./support/own-certificates.js";
 
@@ -14,7 +14,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describeEachEngine("bases", ({ address }) => {
+describeEachEngine("bases", ({ name, address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, caBundle: ownCertificates });
@@ -22,14 +22,16 @@ describeEachEngine("bases", ({ address }) => {
   afterAll(() => engine.close());
 
   /** What a chain's commands write into `/out`, by file; nothing else of the image. */
-  async function outOf(image: Image, cwd = dir): Promise<(name: string) => string> {
+  async function outOf(image: Image, by = engine): Promise<(name: string) => string> {
     const out = mkdtempSync(join(dir, "out-"));
     const only = Image.fromScratch().copyFrom(image, "/out", "/");
-    await engine.build(only, { outputs: [localDir(out)], cwd }).result;
+    await by.build(only, { outputs: [localDir(out)], cwd: dir }).result;
     return (name) => readFileSync(join(out, name), "utf8");
   }
 
-  it("debianSlim has compilers, pip, wheel and uv, and no trace of how they came", async () => {
+  it("debianSlim has compilers, pip, wheel and uv, and no trace of how they came", {
+    timeout: 420_000,
+  }, async () => {
     const image = Image.debianSlim("3.13").runCommands(
       [
         "mkdir /out",
@@ -57,5 +59,35 @@ describeEachEngine("bases", ({ address }) => {
         .split("\n")
         .filter((path) => path !== "" && !ofTheBase.test(path)),
     ).toEqual([]);
+  });
+
+  it("fromRegistry runs setup lines before the first step, with the config that they make", async () => {
+    const image = Image.fromRegistry("busybox:latest", {
+      env: { ONCE: "for the lines" },
+      setupDockerfileCommands: ["ENV KEPT=yes", "RUN mkdir /out && echo $ONCE > /out/once", "WORKDIR /out"],
+    }).runCommands('echo "$KEPT $ONCE $PWD" > /out/after');
+    const out = await outOf(image);
+    expect(out("once")).toBe("for the lines\n");
+    expect(out("after")).toBe("yes  /out\n");
+  });
+
+  it("fromRootfs, fromName and fromId start from what is on this machine", async () => {
+    const tar = join(dir, `root-${name}.tar`);
+    const busybox = Image.fromRegistry("busybox:latest").runCommands("mkdir /out && echo rootfs > /out/kind");
+    await engine.build(busybox, { outputs: [filesTar(tar)] }).result;
+    const fromTar = Image.fromRootfs(tar).env({ KIND: "published" });
+    expect((await outOf(fromTar))("kind")).toBe("rootfs\n");
+    await using own = await Engine.connect({ host: address, imageStore: join(dir, `store-${name}`) });
+    const published = fromTar.runCommands("echo $KIND >> /out/kind");
+    const { digest } = await own.build(published, { publish: "app:v1" }).result;
+    if (digest === undefined) throw new Error("the build has no digest");
+    for (const base of [Image.fromName("app:v1"), Image.fromId(digest)]) {
+      const next = base.runCommands('cat /out/kind > /out/next; echo "and $KIND" >> /out/next');
+      expect((await outOf(next, own))("next")).toBe("rootfs\npublished\nand published\n");
+    }
+    await expect(own.build(Image.fromName("app:v2")).result).rejects.toMatchObject({
+      code: "ERR_KILN_IMAGE_NOT_FOUND",
+      location: { file: import.meta.filename },
+    });
   });
 });

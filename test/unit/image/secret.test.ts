@@ -131,7 +131,7 @@ describe("gathering secrets", () => {
       { env: "D", id: "kiln.name.prod.D" },
       { env: "E", id: "kiln.name.prod.E" },
     ]);
-    const value = (id: string): unknown => (sources[id] as () => string)();
+    const value = (id: string): unknown => sources[id];
     expect(value("kiln.object2.A")).toBe("other");
     expect(value("kiln.dotenv..env.TOKEN")).toBe(hush);
     expect(value("kiln.dotenv..env.QUOTED")).toBe("two words");

@@ -1,21 +1,35 @@
+import { inspect } from "node:util";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { StatusResponseSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.js";
 import type { SolveEvent } from "../../../src/model/events.js";
+import { RpcError } from "../../../src/rpc/node-error.js";
+import { SecretMasks } from "../../../src/session/secret-masks.js";
+import type { SolveError } from "../../../src/solver/solve-error.js";
 import { StatusTracker } from "../../../src/solver/status-tracker.js";
+import { solveErrorFrom } from "../../../src/solver/translate-solve-error.js";
 
 type Init = Parameters<typeof create<typeof StatusResponseSchema>>[1];
 
-function track(...responses: readonly Init[]): {
-  readonly events: readonly SolveEvent[];
-  readonly tracker: StatusTracker;
-} {
+function track(...responses: readonly Init[]): Tracked {
+  return trackMasked([], ...responses);
+}
+
+/** With secrets whose values must not show. */
+function trackMasked(secrets: readonly string[], ...responses: readonly Init[]): Tracked {
   const events: SolveEvent[] = [];
-  const tracker = new StatusTracker((event) => events.push(event));
+  const masks = new SecretMasks();
+  for (const secret of secrets) masks.add(secret);
+  const tracker = new StatusTracker((event) => events.push(event), masks);
   for (const response of responses) tracker.push(create(StatusResponseSchema, response));
   tracker.end();
   return { events, tracker };
+}
+
+interface Tracked {
+  readonly events: readonly SolveEvent[];
+  readonly tracker: StatusTracker;
 }
 
 const at = timestampFromMs;
@@ -158,4 +172,62 @@ it("counts what is held back as output of a step that fails meanwhile", () => {
   const msg = new TextEncoder().encode("a\n[output");
   tracker.push(create(StatusResponseSchema, { logs: [{ vertex: "a", stream: 1n, msg }] }));
   expect(tracker.logTail("a")).toEqual(["a", "[output"]);
+});
+
+const logOf = (stream: bigint, text: string, vertex = "a") => ({
+  vertex,
+  stream,
+  msg: new TextEncoder().encode(text),
+  timestamp: at(1),
+});
+
+it("masks the values of secrets wherever messages cut them, by vertex and stream", () => {
+  const { events, tracker } = trackMasked(
+    ["hunter22", "gr\u00fcn"],
+    { logs: [logOf(1n, "a hun"), logOf(1n, "ter", "b"), logOf(2n, "ter22 "), logOf(1n, "ter")] },
+    { logs: [logOf(1n, "22 b gr")] },
+    // What comes with the end of a vertex may be printed before it.
+    {
+      vertexes: [
+        { digest: "a", name: "a", started: at(1), completed: at(2), error: "exit code: 3 hunter22" },
+      ],
+      logs: [logOf(1n, "\u00fcn!\nhunter2")],
+    },
+    {
+      warnings: [
+        {
+          vertex: "a",
+          level: 1n,
+          short: Buffer.from("W hunter22"),
+          detail: [Buffer.from("hunter22")],
+          url: "x",
+        },
+      ],
+    },
+  );
+  const printed = (vertex: string, stream: string): string =>
+    events
+      .flatMap((event) =>
+        event.type === "log" && event.vertex === vertex && event.stream === stream ? [event.text] : [],
+      )
+      .join("|");
+  expect(printed("a", "stdout")).toBe("a |*** b |***!\n|hunter2");
+  expect(printed("a", "stderr")).toBe("ter22 ");
+  expect(printed("b", "stdout")).toBe("ter");
+  expect(events.find(({ type }) => type === "vertex.failed")).toMatchObject({ error: "exit code: 3 ***" });
+  expect(events.find(({ type }) => type === "warning")).toMatchObject({ message: "W ***", detail: ["***"] });
+  expect(tracker.failures()).toMatchObject([{ error: "exit code: 3 ***" }]);
+  expect(tracker.logTail("a")).toEqual(["a ter22 *** b ***!", "hunter2"]);
+});
+
+it("masks what a failed solve says, in the error's cause as well", () => {
+  const { tracker } = trackMasked(["hunter22"]);
+  const details = [{ kind: "vertex", digest: "a" }] as const;
+  const answer = (message: string) =>
+    new RpcError("ERR_KILN_RPC", message, { status: 2, details, cause: message });
+  const error = solveErrorFrom(answer('process "hunter22" failed: exit code: 1'), tracker) as SolveError;
+  expect(error).toMatchObject({ message: 'process "***" failed: exit code: 1', exitCode: 1, vertex: "a" });
+  expect(inspect(error)).not.toContain("hunter22");
+  const other = answer("no such thing");
+  expect((solveErrorFrom(other, tracker) as SolveError).cause).toBe(other);
 });

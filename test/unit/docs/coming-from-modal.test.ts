@@ -7,15 +7,13 @@ import { Declarations, type Member } from "./public-api.js";
  * written; to be emptied with them.
  */
 const notYet: readonly string[] = [
-  ...["Image.micromamba", "Image.node", "Image.fromId", "Image.fromName", "Image.fromRootfs"],
-  ...["Image.fromAwsEcr", "Image.fromGcpArtifactRegistry"],
-  ...["Image.fromAwsEcr addPython", "Image.fromGcpArtifactRegistry addPython"],
-  ...["secret", "setupDockerfileCommands", "forceBuild", "addPython"].map(
-    (key) => `Image.fromRegistry ${key}`,
-  ),
-  ...[".pipInstall", ".uvPipInstall", ".uvSync", ".pipInstallFromRequirements", ".pipInstallFromPyproject"],
-  ...[".pipInstallPrivateRepos", ".poetryInstallFromFile", ".micromambaInstall"],
-  ...[".npmInstall", ".pnpmInstall", ".addLocalPythonSource", ".toDockerfile"],
+  ...["Image.micromamba", ".micromambaInstall", ".npmInstall", ".pnpmInstall"],
+  ...[
+    "Image.fromRegistry addPython",
+    "Image.fromAwsEcr addPython",
+    "Image.fromGcpArtifactRegistry addPython",
+  ],
+  ...[".addLocalPythonSource", ".toDockerfile"],
 ];
 
 /** Python's `modal.Image` and `modal.Secret`, as of modal 1.5.4; keywords that all steps have are left to their table. */

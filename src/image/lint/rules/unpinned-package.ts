@@ -62,7 +62,7 @@ export function pinOf({ manager, spec }: PackageTrait): Pin {
   }
 }
 
-// https://peps.python.org/pep-0508/
+// PEP 508.
 function pipPin(spec: string): Pin {
   const [requirement = ""] = spec.split(";");
   const direct = /(?:^|@\s*)((?:git\+|hg\+|bzr\+|svn\+)?[a-z]+:\/\/\S+)/.exec(requirement)?.[1];

@@ -48,7 +48,9 @@ export {
   type StepNeeds,
   type StepTree,
 } from "./image/define-step.js";
+export type { ToDockerfileOptions } from "./image/dockerfile/to-dockerfile.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
+export { FrontendNeeded, type FrontendQuestion } from "./image/frontend-question.js";
 export { Image, type Variadic } from "./image/image.js";
 export type { LintOptions } from "./image/lint/lint.js";
 export type { LintFinding, LintRuleId, LintSeverity } from "./image/lint/lint-finding.js";

@@ -1,6 +1,7 @@
 import { captureCallSite } from "../internal/call-site.js";
 import { argumentError, describe } from "./check-args.js";
 import type { AppliedStep, Step } from "./define-step.js";
+import { type ToDockerfileOptions, toDockerfile } from "./dockerfile/to-dockerfile.js";
 import { imageSnapshot } from "./image-snapshot.js";
 import { type LintOptions, lint } from "./lint/lint.js";
 import type { LintFinding } from "./lint/lint-finding.js";
@@ -395,6 +396,14 @@ export class Image {
    */
   lint(options?: LintOptions): readonly LintFinding<Image>[] {
     return lint(this, options, (steps) => new Image(steps));
+  }
+
+  /**
+   * One Dockerfile that gives the same files and config with `docker build`, without Kiln: see {@link toDockerfile}.
+   * Throws `ERR_KILN_UNSUPPORTED`, `ERR_KILN_READER_NEEDED` and `ERR_KILN_FILE_NOT_FOUND`.
+   */
+  toDockerfile(options?: ToDockerfileOptions): string {
+    return toDockerfile(this, options);
   }
 
   /** The chain as text, alike on every machine, for snapshot tests. No values of secrets are in it. */

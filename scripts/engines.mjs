@@ -1,6 +1,7 @@
 // Starts, stops and shows the engines, the registry and the base images that the tests use.
 // Usage: node scripts/engines.mjs up|down|status
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { prepare } from "./prepare.mjs";
@@ -34,7 +35,8 @@ export async function enginesUp({ onProgress, signal }) {
   if (!registry.reused) started.push("registry");
   const engines = [];
   for (const kind of ["modern", "older"]) {
-    const engine = await provision.engineUp({ ...common, kind, mirror: registry.host });
+    const settings = { "fixed-cidr": bridgeHalf(kind) };
+    const engine = await provision.engineUp({ ...common, kind, mirror: registry.host, settings });
     if (!engine.reused) started.push(kind);
     engines.push({
       name: kind,
@@ -69,6 +71,21 @@ export async function enginesDown(started) {
     else await provision.engineDown({ prefix, kind: name });
   }
   if (started.length > 0) rmSync(environmentFile, { force: true });
+}
+
+/**
+ * The addresses that an engine gives its steps. Both share Docker's default bridge, and neither knows of the other's:
+ * of the whole network they would hand out the same ones.
+ */
+function bridgeHalf(kind) {
+  const cidr =
+    networkInterfaces()["docker0"]?.find(({ family }) => family === "IPv4")?.cidr ?? "172.17.0.1/16";
+  const [address, width] = cidr.split("/");
+  const half = 2 ** (31 - Number(width));
+  const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const start = number - (number % (2 * half)) + (kind === "modern" ? 0 : half);
+  const bytes = [24, 16, 8, 0].map((shift) => (start >>> shift) & 255);
+  return `${bytes.join(".")}/${Number(width) + 1}`;
 }
 
 /** Progress on one line a change, fit for a log. */

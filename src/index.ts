@@ -47,7 +47,9 @@ export {
   type StepNeeds,
   type StepTree,
 } from "./image/define-step.js";
+export type { ToDockerfileOptions } from "./image/dockerfile/to-dockerfile.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
+export { FrontendNeeded, type FrontendQuestion } from "./image/frontend-question.js";
 export { Image, type Variadic } from "./image/image.js";
 export type {
   CacheMount,

@@ -56,7 +56,9 @@ export async function runBuild(
         facts,
         settings,
         async solved(session) {
-          if (needs.bases.length > 0) emit(phase("resolve", "resolving the base"));
+          if (needs.bases.length > 0 || needs.usesDockerfile) {
+            emit(phase("resolve", "resolving the base"));
+          }
           const { mirrors } = engine;
           plan = await makePlan(image, { client, session, gathered, settings, platform, mirrors });
           tracker = trackSteps(plan);

@@ -10,7 +10,7 @@ export const caBundlePath = "/run/kiln/ca.pem";
  * The variables by which programs are told of certificates: OpenSSL (curl, wget, Python, Ruby, uv), pip, requests, Node,
  * curl, git, Cargo, the AWS tools.
  */
-const variables = [
+export const caVariables: readonly string[] = [
   "SSL_CERT_FILE",
   "PIP_CERT",
   "REQUESTS_CA_BUNDLE",
@@ -19,10 +19,14 @@ const variables = [
   "GIT_SSL_CAINFO",
   "CARGO_HTTP_CAINFO",
   "AWS_CA_BUNDLE",
-] as const;
+];
 
-// apt has no variable for it, but one for a file of settings that is read before all others.
-const aptSettings = "/run/kiln/apt-ca.conf";
+/** apt has no variable for certificates, but one for a file of settings that is read before all others. */
+export const caAptSettings = {
+  variable: "APT_CONFIG",
+  path: "/run/kiln/apt-ca.conf",
+  content: `Acquire::https::CAInfo "${caBundlePath}";\n`,
+} as const;
 
 /** What gives a command certificates: `secretId` names them in the session; `undefined` = nothing. */
 export function caMounts(
@@ -34,12 +38,12 @@ export function caMounts(
   readonly mounts: readonly RunMount[];
 } {
   if (secretId === undefined) return { env: [], secrets: [], mounts: [] };
-  const settings = `Acquire::https::CAInfo "${caBundlePath}";\n`;
-  const source = scratch().file(mkfile("/file", settings, { mode: 0o644, createdTime: 0n }), constraints);
+  const { variable, path, content } = caAptSettings;
+  const source = scratch().file(mkfile("/file", content, { mode: 0o644, createdTime: 0n }), constraints);
   return {
-    env: [...variables.map((name) => [name, caBundlePath] as const), ["APT_CONFIG", aptSettings]],
+    env: [...caVariables.map((name) => [name, caBundlePath] as const), [variable, path]],
     // Readable by all: apt fetches as a user of its own.
     secrets: [{ id: secretId, target: caBundlePath, mode: 0o444 }],
-    mounts: [{ target: aptSettings, source, sourcePath: "/file", readonly: true }],
+    mounts: [{ target: path, source, sourcePath: "/file", readonly: true }],
   };
 }

@@ -5,47 +5,73 @@
  * none of these forms stays. Defaults are expanded in turn.
  */
 export function expandEnv(value: string, env: ReadonlyMap<string, string>): string {
-  let result = "";
+  return expandedParts(value)
+    .map((part) => {
+      if (typeof part === "string") return part;
+      const { name, operator, word } = part;
+      const current = env.get(name) ?? "";
+      if (operator === ":-") return current === "" ? expandEnv(word, env) : current;
+      if (operator === ":+") return current === "" ? "" : expandEnv(word, env);
+      return current;
+    })
+    .join("");
+}
+
+/** A variable in a value. */
+export interface VariablePart {
+  readonly name: string;
+  readonly operator: ":-" | ":+" | undefined;
+  /** What follows the operator, not expanded yet. */
+  readonly word: string;
+}
+
+/** A value's texts, which mean themselves, and the variables between them. */
+export function expandedParts(value: string): readonly (string | VariablePart)[] {
+  const parts: (string | VariablePart)[] = [];
+  let text = "";
   for (let index = 0; index < value.length; ) {
-    const char = value[index];
-    if (char === "\\" && value[index + 1] === "$") {
-      result += "$";
+    if (value[index] === "\\" && value[index + 1] === "$") {
+      text += "$";
       index += 2;
       continue;
     }
-    if (char !== "$") {
-      result += char;
+    const found = value[index] === "$" ? variableAt(value, index) : undefined;
+    if (found === undefined) {
+      text += value[index];
       index += 1;
       continue;
     }
-    const found = value[index + 1] === "{" ? braced(value, index, env) : plain(value, index, env);
-    result += found?.text ?? "$";
-    index = found?.next ?? index + 1;
+    if (text !== "") parts.push(text);
+    text = "";
+    parts.push(found.variable);
+    index = found.next;
   }
-  return result;
+  if (text !== "") parts.push(text);
+  return parts;
 }
 
-interface Expansion {
-  readonly text: string;
+interface FoundVariable {
+  readonly variable: VariablePart;
   readonly next: number;
 }
 
-function plain(value: string, start: number, env: ReadonlyMap<string, string>): Expansion | undefined {
+function variableAt(value: string, start: number): FoundVariable | undefined {
+  if (value[start + 1] === "{") return braced(value, start);
   const name = /^[A-Za-z_][A-Za-z0-9_]*/.exec(value.slice(start + 1))?.[0];
-  return name === undefined ? undefined : { text: env.get(name) ?? "", next: start + 1 + name.length };
+  if (name === undefined) return undefined;
+  return { variable: { name, operator: undefined, word: "" }, next: start + 1 + name.length };
 }
 
-function braced(value: string, start: number, env: ReadonlyMap<string, string>): Expansion | undefined {
+function braced(value: string, start: number): FoundVariable | undefined {
   const end = closingBrace(value, start + 2);
   if (end === undefined) return undefined;
   const match = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:[-+])([\s\S]*))?$/.exec(value.slice(start + 2, end));
   if (match === null) return undefined;
   const [, name = "", operator, word = ""] = match;
-  const current = env.get(name) ?? "";
-  const next = end + 1;
-  if (operator === ":-") return { text: current === "" ? expandEnv(word, env) : current, next };
-  if (operator === ":+") return { text: current === "" ? "" : expandEnv(word, env), next };
-  return { text: current, next };
+  return {
+    variable: { name, operator: operator === ":-" || operator === ":+" ? operator : undefined, word },
+    next: end + 1,
+  };
 }
 
 function closingBrace(value: string, start: number): number | undefined {

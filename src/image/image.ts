@@ -1,6 +1,7 @@
 import { captureCallSite } from "../internal/call-site.js";
 import { argumentError, describe } from "./check-args.js";
 import type { AppliedStep, Step } from "./define-step.js";
+import { type ToDockerfileOptions, toDockerfile } from "./dockerfile/to-dockerfile.js";
 import { imageSnapshot } from "./image-snapshot.js";
 import type { ModalLayer } from "./modal-layer.js";
 import {
@@ -210,6 +211,14 @@ export class Image {
    */
   toModalLayers(options?: ToModalLayersOptions): readonly ModalLayer[] {
     return toModalLayers(this, options);
+  }
+
+  /**
+   * One Dockerfile that gives the same files and config with `docker build`, without Kiln: see {@link toDockerfile}.
+   * Throws `ERR_KILN_UNSUPPORTED`, `ERR_KILN_READER_NEEDED` and `ERR_KILN_FILE_NOT_FOUND`.
+   */
+  toDockerfile(options?: ToDockerfileOptions): string {
+    return toDockerfile(this, options);
   }
 
   /** The chain as text, alike on every machine, for snapshot tests. No values of secrets are in it. */

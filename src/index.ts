@@ -91,6 +91,8 @@ export type {
   FromRegistryOptions,
 } from "./image/steps/from-registry.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
+export type { MicromambaOptions } from "./image/steps/micromamba.js";
+export type { MicromambaInstallOptions } from "./image/steps/micromamba-install.js";
 export type { NodeOptions } from "./image/steps/node.js";
 export type { PipInstallOptions } from "./image/steps/pip-install.js";
 export type { PipInstallFromPyprojectOptions } from "./image/steps/pip-install-from-pyproject.js";

@@ -34,6 +34,8 @@ import {
 import { fromRootfs } from "./steps/from-rootfs.js";
 import { fromScratch } from "./steps/from-scratch.js";
 import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
+import { type MicromambaOptions, micromamba } from "./steps/micromamba.js";
+import { type MicromambaInstallOptions, micromambaInstall } from "./steps/micromamba-install.js";
 import { type NodeOptions, node } from "./steps/node.js";
 import { type PipInstallOptions, pipInstall } from "./steps/pip-install.js";
 import {
@@ -104,6 +106,15 @@ export class Image {
    */
   static node(options?: NodeOptions | string): Image {
     return new Image([]).step(node, options);
+  }
+
+  /**
+   * Starts from micromamba with Python and pip of conda-forge in its base environment. Steps and containers run as root.
+   *
+   * Throws `ERR_KILN_INVALID_ARGUMENT` for a version that is none.
+   */
+  static micromamba(options?: MicromambaOptions): Image {
+    return new Image([]).step(micromamba, options);
   }
 
   /**
@@ -282,6 +293,16 @@ export class Image {
    */
   poetryInstallFromFile(path: string, options?: PoetryInstallFromFileOptions): Image {
     return this.step(poetryInstallFromFile, { path, options });
+  }
+
+  /**
+   * Installs conda packages into the base environment, e.g. `micromambaInstall("pymc==5.10.4", { channels: ["conda-forge"]
+   * })`. Their order is kept; downloads stay in a cache mount. No package and no `specFile`: no step.
+   */
+  micromambaInstall(...packages: Variadic<MicromambaInstallOptions>): Image {
+    const last = packages.at(-1);
+    const hasFile = isOptions(last) && "specFile" in last && last.specFile !== undefined;
+    return isEmpty(packages) && !hasFile ? this : this.step(micromambaInstall, packages);
   }
 
   /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */

@@ -50,6 +50,7 @@ export {
 } from "./image/define-step.js";
 export { FilePatternMatcher } from "./image/file-pattern-matcher.js";
 export { Image, type Variadic } from "./image/image.js";
+export type { JavaScriptInstallOptions } from "./image/javascript/install-options.js";
 export type { LintOptions } from "./image/lint/lint.js";
 export type { LintFinding, LintRuleId, LintSeverity } from "./image/lint/lint-finding.js";
 export type { LintLockEntry } from "./image/lint/rule.js";
@@ -88,6 +89,8 @@ export type {
 } from "./image/steps/from-registry.js";
 export type { HealthcheckOptions } from "./image/steps/healthcheck.js";
 export type { NodeOptions } from "./image/steps/node.js";
+export type { NpmInstallOptions } from "./image/steps/npm-install.js";
+export type { PnpmInstallOptions } from "./image/steps/pnpm-install.js";
 export type { RunCommandsOptions } from "./image/steps/run-commands.js";
 export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";

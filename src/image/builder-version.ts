@@ -24,7 +24,8 @@ export interface BuilderVersion {
   readonly defaultNode: string;
   /** The uv that installs Python packages: its version and the sha256 of its wheels for Linux. */
   readonly uv: { readonly version: string; readonly wheels: readonly string[] };
-  readonly pnpm: string;
+  /** The pnpm that `pnpmInstall` runs: its version and npm's integrity of it. */
+  readonly pnpm: { readonly version: string; readonly integrity: string };
   readonly poetry: string;
   /** Reference of the micromamba base. */
   readonly micromamba: string;
@@ -72,7 +73,11 @@ const versions: readonly BuilderVersion[] = [
         "6d5114bba238adddacb32fb11904f2b3ff4e988f8e9ff0d8d3b5e9822cf836b8",
       ],
     },
-    pnpm: "10.24.0",
+    pnpm: {
+      version: "10.24.0",
+      integrity:
+        "sha512-Af+K5xtEGZA7ZcYPstydNM+LtuBtA73hEu8496NNaQTEJLpmvqXNzxKJAjC/OflYBHMUDtnJRv7zKLblI4o0Wg==",
+    },
     poetry: "2.2.1",
     micromamba: "mambaorg/micromamba:2.1.1-debian12-slim",
   },

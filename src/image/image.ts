@@ -37,6 +37,7 @@ import { type HealthcheckOptions, healthcheck } from "./steps/healthcheck.js";
 import { type MicromambaOptions, micromamba } from "./steps/micromamba.js";
 import { type MicromambaInstallOptions, micromambaInstall } from "./steps/micromamba-install.js";
 import { type NodeOptions, node } from "./steps/node.js";
+import { type NpmInstallOptions, npmInstall } from "./steps/npm-install.js";
 import { type PipInstallOptions, pipInstall } from "./steps/pip-install.js";
 import {
   type PipInstallFromPyprojectOptions,
@@ -50,6 +51,7 @@ import {
   type PipInstallPrivateReposOptions,
   pipInstallPrivateRepos,
 } from "./steps/pip-install-private-repos.js";
+import { type PnpmInstallOptions, pnpmInstall } from "./steps/pnpm-install.js";
 import {
   type PoetryInstallFromFileOptions,
   poetryInstallFromFile,
@@ -305,6 +307,26 @@ export class Image {
     return isEmpty(packages) && !hasFile ? this : this.step(micromambaInstall, packages);
   }
 
+  /**
+   * Installs npm packages for the whole image, e.g. `npmInstall("typescript@5.6.3")`, or a project's dependencies:
+   * `npmInstall({ project: "." })` runs `npm ci` by the `package.json` and lock file of that directory, workspaces
+   * included, and leaves `node_modules` in the image's working directory. No package and no project: no step.
+   *
+   * By the image's own npm, as root, in one exec; downloads stay in a cache mount. Scripts of the project itself run
+   * without its sources: add those first, or pass `extraOptions: "--ignore-scripts"`.
+   */
+  npmInstall(...packages: Variadic<NpmInstallOptions>): Image {
+    return isEmpty(packages) && !hasProject(packages) ? this : this.step(npmInstall, packages);
+  }
+
+  /**
+   * What {@link Image.npmInstall} does, by the builder version's pnpm: packages go to `/usr/local`, projects go by
+   * `pnpm-lock.yaml`. The image needs Node and npm; pnpm itself does not stay in it.
+   */
+  pnpmInstall(...packages: Variadic<PnpmInstallOptions>): Image {
+    return isEmpty(packages) && !hasProject(packages) ? this : this.step(pnpmInstall, packages);
+  }
+
   /** Runs shell commands as root, each in an exec (and cache unit) of its own. No command: no step. */
   runCommands(...commands: Variadic<RunCommandsOptions>): Image {
     return isEmpty(commands) ? this : this.step(runCommands, commands);
@@ -449,4 +471,9 @@ function isEmpty(args: readonly unknown[]): boolean {
 
 function isOptions(value: unknown): value is object {
   return typeof value === "object" && value !== null;
+}
+
+function hasProject(args: readonly unknown[]): boolean {
+  const last = args.at(-1);
+  return typeof last === "object" && last !== null && "project" in last && last.project !== undefined;
 }

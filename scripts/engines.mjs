@@ -1,7 +1,6 @@
 // Starts, stops and shows the engines, the registry and the base images that the tests use.
 // Usage: node scripts/engines.mjs up|down|status
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { prepare } from "./prepare.mjs";
@@ -78,14 +77,17 @@ export async function enginesDown(started) {
  * of the whole network they would hand out the same ones.
  */
 function bridgeHalf(kind) {
-  const cidr =
-    networkInterfaces()["docker0"]?.find(({ family }) => family === "IPv4")?.cidr ?? "172.17.0.1/16";
-  const [address, width] = cidr.split("/");
-  const half = 2 ** (31 - Number(width));
-  const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
-  const start = number - (number % (2 * half)) + (kind === "modern" ? 0 : half);
-  const bytes = [24, 16, 8, 0].map((shift) => (start >>> shift) & 255);
-  return `${bytes.join(".")}/${Number(width) + 1}`;
+  const [, network = "000011AC", , , , , , mask = "0000FFFF"] =
+    readFileSync("/proc/net/route", "utf8")
+      .split("\n")
+      .map((line) => line.split("\t"))
+      .find(([name]) => name === "docker0") ?? [];
+  // The kernel writes them in the order of bytes of the machine, which is little-endian wherever Docker runs.
+  const number = (hex) => Buffer.from(hex, "hex").readUInt32LE();
+  const half = (2 ** 32 - number(mask)) / 2;
+  const start = Buffer.alloc(4);
+  start.writeUInt32BE(number(network) + (kind === "modern" ? 0 : half));
+  return `${start.join(".")}/${33 - Math.log2(2 * half)}`;
 }
 
 /** Progress on one line a change, fit for a log. */

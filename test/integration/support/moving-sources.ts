@@ -78,10 +78,17 @@ export class Repository {
 
   /** Commits a file; returns the commit's id. */
   commit(path: string, text: string): string {
-    mkdirSync(join(this.#dir, path, ".."), { recursive: true });
-    writeFileSync(join(this.#dir, path), text);
+    return this.commitFiles({ [path]: text }, text);
+  }
+
+  /** Commits files by path; returns the commit's id. */
+  commitFiles(files: Readonly<Record<string, string>>, message: string): string {
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(join(this.#dir, path, ".."), { recursive: true });
+      writeFileSync(join(this.#dir, path), text);
+    }
     this.git("add", ".");
-    this.git("commit", "-qm", text);
+    this.git("commit", "-qm", message);
     return this.git("rev-parse", "HEAD");
   }
 

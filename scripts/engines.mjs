@@ -22,7 +22,7 @@ const baseNames = {
     "python:3.13.3-slim-bookworm",
     "python:3.14.2-slim-bookworm",
   ],
-  node: ["node:22-bookworm-slim", "node:22.12.0-bookworm-slim"],
+  node: ["node:22-bookworm-slim", "node:22.12.0-bookworm-slim", "node:22.21.1-bookworm-slim"],
 };
 
 /** Sets everything up, reusing what runs; returns what was started by this call. */

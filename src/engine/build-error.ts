@@ -1,4 +1,7 @@
+import { KilnError } from "../errors.js";
+import type { Needs } from "../model/needs.js";
 import type { Plan } from "../model/plan.js";
+import { parseReference } from "../oci/reference.js";
 import { SolveError } from "../solver/solve-error.js";
 
 /** Adds what the plan knows of the failed op: the chain step, its command, and the user's call. */
@@ -45,4 +48,16 @@ function stepHint(error: SolveError): string | undefined {
 function firstLine(text: string): string {
   const line = text.trim().split("\n", 1)[0] ?? "";
   return line.length > 100 ? `${line.slice(0, 99)}…` : line;
+}
+
+/** Adds the call that named a base to an error about the credentials for its registry, which knows but the host. */
+export function withBase(error: unknown, { bases }: Needs): unknown {
+  const isOurs = error instanceof KilnError && !(error instanceof SolveError);
+  if (!isOurs || error.code !== "ERR_KILN_UNAUTHORIZED" || error.location !== undefined) return error;
+  const base = bases.find(
+    (need) => need.kind === "registry" && error.message.includes(parseReference(need.ref).domain),
+  );
+  if (base?.location === undefined) return error;
+  const { code, message, hint, cause } = error;
+  return new KilnError(code, message, { hint, cause, location: base.location });
 }

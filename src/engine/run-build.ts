@@ -5,7 +5,7 @@ import type { Client } from "../solver/client.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import type { BuildOptions, BuildResult } from "./build.js";
-import { withStep } from "./build-error.js";
+import { withBase, withStep } from "./build-error.js";
 import { withDevices } from "./device-rights.js";
 import { type EngineSettings, gather, withRootfs } from "./gather.js";
 import { choosePlatform, makePlan } from "./make-plan.js";
@@ -109,7 +109,9 @@ export async function runBuild(
       ignoredFailures: answer.ignoredFailures,
     };
   } catch (error) {
-    throw plan === undefined || settings.signal?.aborted === true ? error : withStep(error, plan);
+    if (settings.signal?.aborted === true) throw error;
+    const placed = withBase(error, needs);
+    throw plan === undefined ? placed : withStep(placed, plan);
   } finally {
     timeouts?.close();
     await publication?.close();

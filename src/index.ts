@@ -78,6 +78,7 @@ export { shellQuote } from "./image/shell-quote.js";
 export { type CheckedStepOptions, checkStepOptions, type StepOptions } from "./image/step-options.js";
 export type { CommandTrait, PackageTrait, StepTraits } from "./image/step-traits.js";
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
+export type { AddLocalPythonSourceOptions } from "./image/steps/add-local-python-source.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
 export type { CopyFromOptions } from "./image/steps/copy-from.js";
 export type { DebianSlimOptions } from "./image/steps/debian-slim.js";

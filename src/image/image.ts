@@ -125,7 +125,7 @@ export class Image {
    *
    * The daemon resolves and pulls it. Its config (environment, working directory, labels, …) is carried on;
    * its user is kept for containers, while steps run as root. `secret` (or a `Secret` alone) opens a private registry,
-   * `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
+   * `addPython` unpacks Python into a base without one, `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
    */
   static fromRegistry(ref: string, options?: FromRegistryOptions | Secret): Image {
     return new Image([]).step(fromRegistry, { ref, options });

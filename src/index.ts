@@ -31,8 +31,9 @@ export {
 } from "./engine/outputs.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
+export type { AddPythonOptions, PythonArchive } from "./image/add-python.js";
 export { atCallerOf } from "./image/at-caller-of.js";
-export { type BuilderVersion, builderVersion } from "./image/builder-version.js";
+export { type BuilderVersion, builderVersion, type StandalonePython } from "./image/builder-version.js";
 export type { ChainState } from "./image/chain-state.js";
 export { argumentError } from "./image/check-args.js";
 export { compile } from "./image/compile.js";
@@ -58,6 +59,7 @@ export type { LintFinding, LintRuleId, LintSeverity } from "./image/lint/lint-fi
 export type { LintLockEntry } from "./image/lint/rule.js";
 export type {
   CacheMount,
+  CopyArchiveRequest,
   CopyImageRequest,
   CopyTreeRequest,
   DirMount,
@@ -78,6 +80,7 @@ export { shellQuote } from "./image/shell-quote.js";
 export { type CheckedStepOptions, checkStepOptions, type StepOptions } from "./image/step-options.js";
 export type { CommandTrait, PackageTrait, StepTraits } from "./image/step-traits.js";
 export type { AddLocalDirOptions, AddLocalFileOptions } from "./image/steps/add-local.js";
+export type { AddLocalPythonSourceOptions } from "./image/steps/add-local-python-source.js";
 export type { AptInstallOptions } from "./image/steps/apt-install.js";
 export type { CopyFromOptions } from "./image/steps/copy-from.js";
 export type { DebianSlimOptions } from "./image/steps/debian-slim.js";

@@ -19,6 +19,8 @@ export interface BuilderVersion {
     readonly version: string;
     readonly sha256: string;
   }[];
+  /** Builds of python-build-standalone for bases without Python, by series; `3.14t` is the free-threaded 3.14. */
+  readonly standalonePythons: Readonly<Record<string, StandalonePython>>;
   /** Full Node version by major. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly defaultNode: string;
@@ -29,6 +31,15 @@ export interface BuilderVersion {
   readonly poetry: string;
   /** Reference of the micromamba base. */
   readonly micromamba: string;
+}
+
+/** A Python that runs from any directory, as python-build-standalone releases it. */
+export interface StandalonePython {
+  readonly version: string;
+  /** The release that it is part of. */
+  readonly release: string;
+  /** By target triple: digest of the archive, and how its name ends, default `install_only_stripped.tar.gz`. */
+  readonly builds: Readonly<Record<string, { readonly flavor?: string; readonly sha256: string }>>;
 }
 
 const versions: readonly BuilderVersion[] = [
@@ -55,6 +66,109 @@ const versions: readonly BuilderVersion[] = [
         sha256: "81383611a09c1bc0b08b76e0fd5829d7c6824c65b27a6aee339da133f4233ea2",
       },
     ],
+    // Checksums as that project publishes them, for the newest release that has the version.
+    standalonePythons: {
+      "3.10": {
+        version: "3.10.17",
+        release: "20250529",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            sha256: "aaf1fd370ab3ae31807c8d7d5aff0b8d2abb370c12d17a561178ceb842314f2a",
+          },
+          "x86_64-unknown-linux-gnu": {
+            sha256: "e3abc6e300ccdfe5e8faf220d0682dc8eae4d438b96b7d312b32d50a4e536d21",
+          },
+          "x86_64-unknown-linux-musl": {
+            sha256: "32bf6162838c5b2fde22eeab84d6537037cf443323a4ec5921d8619c75de6378",
+          },
+        },
+      },
+      "3.11": {
+        version: "3.11.12",
+        release: "20250529",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            sha256: "ae5bed638f9116faf1b488b9058e478835538f3a748b50fa2919e832fb3dda28",
+          },
+          "x86_64-unknown-linux-gnu": {
+            sha256: "a8c2320f1df72d02d58f3f7ab0899bff7946e5efcc723ae2ff3113ad8bb645c0",
+          },
+          "x86_64-unknown-linux-musl": {
+            sha256: "009de744b61ebca3e75a6298fc1a395090d5f4891ce22e4b8f5dc9aa04c4afbb",
+          },
+        },
+      },
+      "3.12": {
+        version: "3.12.10",
+        release: "20250529",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            sha256: "235d0666528a8e948896f68c08964dc8dd14a54c68e5cbd4924594d2e20f81b9",
+          },
+          "x86_64-unknown-linux-gnu": {
+            sha256: "f50d08e0304b15d752b22932047135c1dc02f81977b284e51288be9d90627bca",
+          },
+          "x86_64-unknown-linux-musl": {
+            sha256: "ebcb774652aeaa10c8b9a5825be257e7b21b604aac1bac2d3f6f1403de116ce8",
+          },
+        },
+      },
+      "3.13": {
+        version: "3.13.3",
+        release: "20250529",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            sha256: "ac752f8f26f96fc58944e2c3b6528b5ed8964e745ff86e2aebf0ee07f0c9d11d",
+          },
+          "x86_64-unknown-linux-gnu": {
+            sha256: "532a6db30bcf8f8609a0c4e0a7c985315572364c19868bc9650a64df534954e7",
+          },
+          "x86_64-unknown-linux-musl": {
+            sha256: "880f87d939c05b72a03bf8748d931b44a4e7379b7c2afa39af7b5002f71df51c",
+          },
+        },
+      },
+      "3.14": {
+        version: "3.14.2",
+        release: "20260127",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            sha256: "1d243bfab134c9fd3e099780a811079d8c6158283bddde65de2bc5f6eda74f7c",
+          },
+          "x86_64-unknown-linux-gnu": {
+            sha256: "c2926d6707f4339e3bf30e90437b387712b47e60e9e55bff1dcb36bf7688b01d",
+          },
+          "aarch64-unknown-linux-musl": {
+            sha256: "d1c14930b95e10b10b263fabadefc4ac5965553144c1667775fb097b2675b1b3",
+          },
+          "x86_64-unknown-linux-musl": {
+            sha256: "24015271e47203b9b79249670a847487f997ae8e0a3deacc533ce5fc55d66ea6",
+          },
+        },
+      },
+      "3.14t": {
+        version: "3.14.2",
+        release: "20260127",
+        builds: {
+          "aarch64-unknown-linux-gnu": {
+            flavor: "freethreaded+pgo+lto-full.tar.zst",
+            sha256: "cdd68545295c524c17bcfe73fe14aa4ac8b99667a97eff3fe46ea279ae6ab871",
+          },
+          "x86_64-unknown-linux-gnu": {
+            flavor: "freethreaded+pgo+lto-full.tar.zst",
+            sha256: "2a7387129a2c8906b836247e149577536afde8adc38b232ecbbf4ce53e8cf5cc",
+          },
+          "aarch64-unknown-linux-musl": {
+            flavor: "freethreaded+lto-full.tar.zst",
+            sha256: "a72c8dedb99cc35880f2c456a4839087f31a9550f204e34b238e9f16348c9ca5",
+          },
+          "x86_64-unknown-linux-musl": {
+            flavor: "freethreaded+lto-full.tar.zst",
+            sha256: "4c0559277bf896470876718dbabd28fbfa369b867c9e978c55c509eb0b99a6c6",
+          },
+        },
+      },
+    },
     nodes: { "20": "20.19.5", "22": "22.21.1", "24": "24.11.1" },
     defaultNode: "22",
     uv: {
@@ -86,6 +200,11 @@ const versions: readonly BuilderVersion[] = [
 /** Whether any epoch has a Python of this series, e.g. `3.12`. */
 export function isKnownPython(series: string): boolean {
   return versions.some(({ pythons }) => Object.hasOwn(pythons, series));
+}
+
+/** Whether any epoch has a standalone Python of this series, e.g. `3.12` or `3.14t`. */
+export function isKnownStandalonePython(series: string): boolean {
+  return versions.some(({ standalonePythons }) => Object.hasOwn(standalonePythons, series));
 }
 
 /** Whether any epoch has a Node of this major version, e.g. `22`. */

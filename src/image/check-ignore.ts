@@ -11,6 +11,11 @@ export interface CheckedIgnore {
 export function checkIgnore(call: string, ignore: unknown): CheckedIgnore {
   if (ignore === undefined) return { ignore: [], ignoreFile: undefined };
   if (FilePatternMatcher.is(ignore)) return { ignore: ignore.patterns, ignoreFile: ignore.file };
+  if (typeof ignore === "function") {
+    throw argumentError(call, "ignore must be patterns, got a function: a recipe is plain data", {
+      hint: 'Write patterns, or the opposite of some: new FilePatternMatcher("**/*.py").invert().',
+    });
+  }
   const list = typeof ignore === "string" ? [ignore] : ignore;
   if (!Array.isArray(list)) {
     throw argumentError(call, `ignore must be patterns, got ${describe(ignore)}`, {

@@ -28,6 +28,27 @@ export class FilePatternMatcher {
     });
   }
 
+  /**
+   * The opposite: leaves out what this one would not, e.g. `new FilePatternMatcher("**\/*.py").invert()` for all that is no
+   * Python. Throws `ERR_KILN_INVALID_ARGUMENT` for a matcher with a file, whose lines are not known yet.
+   */
+  invert(): FilePatternMatcher {
+    if (this.file !== undefined) {
+      throw argumentError(
+        "FilePatternMatcher.invert",
+        "the patterns of a file are only known when the build starts",
+        {
+          hint: "Write the opposite into the file: ** first, then what to keep with a !.",
+        },
+      );
+    }
+    const flipped = this.patterns.map((pattern) => {
+      const text = pattern.trim();
+      return text.startsWith("!") ? text.slice(1) : `!${text}`;
+    });
+    return new FilePatternMatcher("**", ...flipped);
+  }
+
   /** Whether a value is a matcher, of this copy of the package or another. */
   static is(value: unknown): value is FilePatternMatcher {
     return typeof value === "object" && value !== null && brand in value;

@@ -13,6 +13,7 @@ import {
   addLocalDir,
   addLocalFile,
 } from "./steps/add-local.js";
+import { type AddLocalPythonSourceOptions, addLocalPythonSource } from "./steps/add-local-python-source.js";
 import { type AptInstallOptions, aptInstall } from "./steps/apt-install.js";
 import { cmd, entrypoint, label, shell, user, workdir } from "./steps/config-steps.js";
 import { type CopyFromOptions, copyFrom } from "./steps/copy-from.js";
@@ -124,7 +125,7 @@ export class Image {
    *
    * The daemon resolves and pulls it. Its config (environment, working directory, labels, …) is carried on;
    * its user is kept for containers, while steps run as root. `secret` (or a `Secret` alone) opens a private registry,
-   * `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
+   * `addPython` unpacks Python into a base without one, `forceBuild` asks for the base anew and runs all later steps. Throws `ERR_KILN_INVALID_REFERENCE`.
    */
   static fromRegistry(ref: string, options?: FromRegistryOptions | Secret): Image {
     return new Image([]).step(fromRegistry, { ref, options });
@@ -400,6 +401,22 @@ export class Image {
    */
   addLocalDir(localPath: string, remotePath: string, options: AddLocalDirOptions): Image {
     return this.step(addLocalDir, { localPath, remotePath, options });
+  }
+
+  /**
+   * Copies local Python modules to where the image's Python imports them from: `addLocalPythonSource("app", "lib.tools", {
+   * copy: true })`. A package goes to `/root/app`, a module to `/root/app.py`; `PYTHONPATH` gets `/root`.
+   *
+   * Modules are looked for in `searchPaths` (default: the build's working directory and its `src`) when the build starts;
+   * one that is not there is refused with all places that were tried. Only `.py` files are taken, unless `ignore` says
+   * otherwise. Without `copy: true`: `ERR_KILN_COPY_REQUIRED`.
+   */
+  addLocalPythonSource(
+    ...modules:
+      | readonly [...modules: string[], options: AddLocalPythonSourceOptions]
+      | readonly [modules: readonly string[], options: AddLocalPythonSourceOptions]
+  ): Image {
+    return isEmpty(modules) ? this : this.step(addLocalPythonSource, modules);
   }
 
   /** Records ports that containers listen on: `expose(8080, "53/udp")`. */

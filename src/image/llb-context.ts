@@ -2,6 +2,7 @@ import { KilnError } from "../errors.js";
 import type { ConstraintOptions } from "../llb/constraints.js";
 import type { RunMount, RunSecret } from "../llb/exec-options.js";
 import { copy, type FileAction, mkdir, mkfile } from "../llb/file-action.js";
+import { http } from "../llb/http.js";
 import { image as imageSource } from "../llb/image.js";
 import { local } from "../llb/local.js";
 import { marshal } from "../llb/marshal.js";
@@ -181,6 +182,23 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
       const force = isForced(chain) || source.force;
       return withLayerHistory({ ...chain, state, force }, `COPY --from ${from} ${to}`);
     },
+    copyArchive(chain, { archive, from, to, title }) {
+      const unpacked = scratch().file(
+        "url" in archive
+          ? copy(download(archive, sourceConstraints(`download ${archive.url}`)), {
+              ...{ src: "/archive", dest: "/", attemptUnpack: true },
+            })
+          : copy(treeState(archive.tree), { src: archive.path, dest: "/", attemptUnpack: true }),
+        sourceConstraints(`unpack for ${step.title}`),
+      );
+      const action = copy(unpacked, {
+        ...{ src: from, dest: to, copyDirContentsOnly: true, createDestPath: true },
+        owner: "0:0",
+      });
+      const state = chain.state.file(action, constraints(title ?? step.title));
+      const source = "url" in archive ? archive.url : "archive";
+      return withLayerHistory({ ...chain, state, force: isForced(chain) }, `ADD ${source} ${to}`);
+    },
     dockerfile(chain, request) {
       const id = idOf(`dockerfile.${request.key}`);
       const base =
@@ -288,6 +306,13 @@ function dirMount({ target, files, writable }: DirMount, constraints: Constraint
   return writable === true
     ? { target, source, sourcePath: "/dir", forceNoOutput: true }
     : { target, source, sourcePath: "/dir", readonly: true };
+}
+
+function download(
+  { url, sha256 }: { readonly url: string; readonly sha256: string },
+  constraints: ConstraintOptions,
+): State {
+  return http(url, { checksum: `sha256:${sha256}`, filename: "archive", ...constraints });
 }
 
 function treeMount({ target, from }: TreeMount, source: State): RunMount {

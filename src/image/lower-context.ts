@@ -94,6 +94,22 @@ export interface CopyImageRequest {
   readonly title?: string | undefined;
 }
 
+/** Unpacks an archive into the image, by {@link LowerContext.copyArchive}. Its files become root's. */
+export interface CopyArchiveRequest {
+  /**
+   * A tar, plain or compressed by gzip, bzip2, xz or zstd: one that the daemon downloads and checks, or a file of one of
+   * the step's trees.
+   */
+  readonly archive:
+    | { readonly url: string; readonly sha256: string }
+    | { readonly tree: string; readonly path: string };
+  /** Directory in the archive whose contents are taken. */
+  readonly from: string;
+  /** Directory in the image; files that are there already are replaced. */
+  readonly to: string;
+  readonly title?: string | undefined;
+}
+
 /** Asks the Dockerfile frontend of the daemon, by {@link LowerContext.dockerfile}. */
 export interface DockerfileRequest {
   /** Names this question among those of the step. */
@@ -128,6 +144,8 @@ export interface LowerContext {
   copyTree(chain: ChainState, request: CopyTreeRequest): ChainState;
   /** Copies files of another image; one layer. */
   copyImage(chain: ChainState, request: CopyImageRequest): ChainState;
+  /** Unpacks an archive, without a program of the image's; one layer. */
+  copyArchive(chain: ChainState, request: CopyArchiveRequest): ChainState;
   /** Changes the config, for later steps and containers; no layer. */
   configure(chain: ChainState, change: ConfigChange): ChainState;
   /** The chain as a Dockerfile makes it. */

@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, filesTar, Image, localDir } from "../../src/index.js";
 import { describeEachEngine } from "./support/engines.js";
@@ -22,10 +22,10 @@ describeEachEngine("bases", ({ name, address }) => {
   afterAll(() => engine.close());
 
   /** What a chain's commands write into `/out`, by file; nothing else of the image. */
-  async function outOf(image: Image, by = engine): Promise<(name: string) => string> {
+  async function outOf(image: Image, by = engine, cwd = dir): Promise<(name: string) => string> {
     const out = mkdtempSync(join(dir, "out-"));
     const only = Image.fromScratch().copyFrom(image, "/out", "/");
-    await by.build(only, { outputs: [localDir(out)], cwd: dir }).result;
+    await by.build(only, { outputs: [localDir(out)], cwd }).result;
     return (name) => readFileSync(join(out, name), "utf8");
   }
 
@@ -87,6 +87,40 @@ describeEachEngine("bases", ({ name, address }) => {
     }
     await expect(own.build(Image.fromName("app:v2")).result).rejects.toMatchObject({
       code: "ERR_KILN_IMAGE_NOT_FOUND",
+      location: { file: import.meta.filename },
+    });
+  });
+
+  it("addLocalPythonSource brings modules that the image's Python imports, and only Python", async () => {
+    const project = mkdtempSync(join(dir, "project-"));
+    const files = {
+      "app/__init__.py": "from .part import name",
+      "app/part.py": "name = 'app'",
+      "app/data.json": "{}",
+      "app/.venv/lib/x.py": "",
+      "app/__pycache__/y.py": "",
+      "src/space/inner/tool.py": "name = 'tool'",
+      "single.py": "name = 'single'",
+    };
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(project, path)), { recursive: true });
+      writeFileSync(join(project, path), text);
+    }
+    const image = Image.fromRegistry("python:3.13-slim")
+      .addLocalPythonSource("app", "single", "space.inner", { copy: true })
+      .runCommands(
+        "mkdir /out && cd /tmp",
+        "python -c 'import app, single, space.inner.tool as tool; print(app.name, single.name, tool.name)' > /out/names",
+        "find /root -name '*.json' -o -path '*/.venv*' -o -name y.py > /out/others",
+      );
+    const out = await outOf(image, engine, project);
+    expect(out("names")).toBe("app single tool\n");
+    expect(out("others")).toBe("");
+    await expect(
+      engine.build(image.addLocalPythonSource("missing", { copy: true }), { cwd: project }).result,
+    ).rejects.toMatchObject({
+      code: "ERR_KILN_FILE_NOT_FOUND",
+      message: expect.stringContaining("src/missing.py"),
       location: { file: import.meta.filename },
     });
   });

@@ -154,6 +154,16 @@ export function dockerfileContext(step: AppliedStep, needs: StepNeeds, rendering
         throw unsupported(`COPY would read ${from} as a pattern`, "Copy its directory.");
       return add(chain, `COPY --from=${imageName(key)} ${words}`);
     },
+    copyArchive(chain, { archive, from, to }) {
+      const source = "url" in archive ? archive.url : join(tree(archive.tree).path, archive.path);
+      if (![source, from, to].every(isPlainPath)) {
+        throw unsupported("no ADD and COPY can name its archive and paths", "Take plain paths.");
+      }
+      // By itself, ADD unpacks what is local and not what it downloads.
+      const flags = "url" in archive ? ` --checksum=sha256:${archive.sha256} --unpack=true` : "";
+      const unpacked = stages.shared("kiln-archive", [`ADD${flags} ${source} /`]);
+      return add(chain, `COPY --from=${unpacked} --chown=0:0 ${from.replace(/\/$/, "")}/ ${to}/`);
+    },
     dockerfile(chain, request) {
       const recorded = recordOf(chain);
       const context = request.context === undefined ? undefined : lookUp(needs.trees, request.context);

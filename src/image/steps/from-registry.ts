@@ -1,6 +1,13 @@
 import { captureCallSite } from "../../internal/call-site.js";
 import type { RegistryAuth } from "../../model/needs.js";
 import { formatReference, parseReference } from "../../oci/reference.js";
+import {
+  type AddPythonOptions,
+  addPython,
+  addPythonNeeds,
+  checkAddPython,
+  modalAddPython,
+} from "../add-python.js";
 import { argumentError, describe } from "../check-args.js";
 import { defineStep, type Step } from "../define-step.js";
 import { Secret } from "../secret.js";
@@ -14,6 +21,11 @@ export interface FromRegistryOptions
    * engine, such as `docker login` stored.
    */
   readonly secret?: Secret | undefined;
+  /**
+   * Adds Python to a base that has none: a series (`"3.12"`), or options. A standalone build is unpacked into `/usr/local`;
+   * the base needs a C library and nothing else.
+   */
+  readonly addPython?: string | AddPythonOptions | undefined;
   /** Lines of a Dockerfile that are run before anything else, by the daemon's Dockerfile frontend. */
   readonly setupDockerfileCommands?: readonly string[] | undefined;
 }
@@ -73,7 +85,7 @@ interface RegistryKind {
   readonly hostHint?: string;
 }
 
-const ownKeys = ["secret", "setupDockerfileCommands"];
+const ownKeys = ["secret", "addPython", "setupDockerfileCommands"];
 
 function registryStep(call: string, registry: RegistryKind): Step<FromRegistryInput> {
   return defineStep({
@@ -93,35 +105,43 @@ function registryStep(call: string, registry: RegistryKind): Step<FromRegistryIn
         ref: formatReference(reference),
         written: ref,
         secret: checkSecret(call, options?.secret, registry.variables),
+        python: checkAddPython(call, options?.addPython),
         setup: checkSetup(call, options?.setupDockerfileCommands),
         options: checkStepOptions(call, options, ownKeys),
       };
     },
     title: ({ written }) => `${call} ${written}`,
     options: ({ options }) => options,
-    needs({ ref, secret, setup, options }) {
+    needs({ ref, secret, python, setup, options }, { builder }) {
       const auth = secret && ({ kind: registry.kind, secret: "registry" } as const);
       return {
+        ...(python === undefined ? {} : addPythonNeeds(python, builder)),
         bases: { base: { kind: "registry", ref, auth, ...(options.forceBuild ? { refresh: true } : {}) } },
         ...(secret === undefined ? {} : { registrySecrets: { registry: secret } }),
         ...(setup.length === 0 ? {} : { dockerfile: true }),
       };
     },
-    lower(_chain, { setup }, context) {
-      const chain = context.base("base");
+    lower(_chain, { python, setup }, context) {
+      const base = context.base("base");
+      const chain = python === undefined ? base : addPython(base, python, context);
       if (setup.length === 0) return chain;
       const text = ["FROM base", ...setup, ""].join("\n");
       return context.dockerfile(chain, {
         ...{ key: "setup", text, filename: "setupDockerfileCommands", baseName: "base" },
       });
     },
-    traits: ({ written, setup }) => ({
+    traits: ({ written, python, setup }) => ({
       baseRef: written,
-      changes: setup.length === 0 ? "cheap" : "install",
+      changes: setup.length === 0 && python === undefined ? "cheap" : "install",
       commands: setup.map((text) => ({ kind: "dockerfile", text })),
     }),
     withBaseRef: (args, ref) => ({ ...args, ref: formatReference(parseReference(ref)), written: ref }),
-    modal: ({ written, setup }) => [{ commands: [`FROM ${written}`, ...setup], contextFiles: {} }],
+    modal: ({ written, python, setup }) => [
+      {
+        commands: [`FROM ${written}`, ...(python === undefined ? [] : modalAddPython(python)), ...setup],
+        contextFiles: {},
+      },
+    ],
   });
 }
 

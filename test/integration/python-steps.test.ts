@@ -256,6 +256,23 @@ describeEachEngine("Python steps", ({ name, address }) => {
     }
   });
 
+  it("use Debian's own Python, which has no `python` and is managed by apt, in a strict shell", async () => {
+    const debian = python()
+      .shell(["/bin/bash", "-euo", "pipefail", "-c"])
+      .runCommands(
+        'for p in $(type -ap python); do rm -f "$p"; done; touch "$(python3 -c \'import os; print(os.path.dirname(os.__file__))\')/EXTERNALLY-MANAGED"',
+      );
+    const see = "python3 -c 'import six; print(six.__version__)' > /out";
+    for (const image of [
+      debian.pipInstall("six==1.17.0"),
+      debian.uvPipInstall("six==1.17.0"),
+      debian.poetryInstallFromFile("pyproject.toml"),
+    ]) {
+      const { text } = await built(image.runCommands(see), { cwd: project(poetryDemo) });
+      expect(text).toBe("1.17.0");
+    }
+  });
+
   it("fetch a uv that was asked for, at once for two builds that want it", async () => {
     const image = (pkg: string): Image =>
       python().uvPipInstall(pkg, { uvVersion: "0.9.1", name: fresh(), env: { N: fresh() } });

@@ -85,6 +85,9 @@ export function uvTool(call: string, { uvVersion, uvFrom }: CheckedUvOptions, co
     // Debian's own Python is as good as any in an image that has nothing else.
     ["UV_BREAK_SYSTEM_PACKAGES", "1"],
     ["UV_PYTHON_DOWNLOADS", "never"],
+    // As patient with an index as pip is.
+    ["UV_HTTP_CONNECT_TIMEOUT", "30"],
+    ["UV_HTTP_RETRIES", "5"],
     ...pipEnv,
   ] as const;
   const cache: CacheMount = {

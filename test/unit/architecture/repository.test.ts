@@ -19,6 +19,7 @@ const PUBLIC_HOSTS = new Set([
   ...["files.pythonhosted.org", "peps.python.org"],
   ...[
     "github.com",
+    "gitlab.com",
     "raw.githubusercontent.com",
     "biomejs.dev",
     "opencontainers.org",

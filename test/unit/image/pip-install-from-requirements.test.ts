@@ -19,10 +19,10 @@ describe("pipInstallFromRequirements", () => {
 
   it("mounts the file as it is", () => {
     const text = [
-      "# all\nsix==1.17.0 \\\n    --hash=sha256:00\n\n--index-url https://e.com/simple",
+      "# all\nsix==1.17.0 \\\n    --hash=sha256:00\n\n--index-url https://example.com/simple",
       // biome-ignore lint/suspicious/noTemplateCurlyInString: pip's own syntax
-      "foo[x]>=1; python_version<'4' # why\n${NAME}\n-e git+https://e.com/r#egg=r",
-      "six @ https://e.com/six-1.zip\n/src/pkg\n--find-links /wheels\n-r https://e.com/r.txt\n",
+      "foo[x]>=1; python_version<'4' # why\n${NAME}\n-e git+https://example.com/r#egg=r",
+      "six @ https://example.com/six-1.zip\n/src/pkg\n--find-links /wheels\n-r https://example.com/r.txt\n",
     ].join("\n");
     const { shown, mounted } = commandsOf(install, { "requirements.txt": text });
     expect(shown).toEqual(["python -m pip install -r /run/kiln/requirements/0/requirements.txt"]);
@@ -111,12 +111,15 @@ describe("pipInstallFromRequirements", () => {
 
 describe("Modal's rendering of pipInstallFromRequirements", () => {
   it("names the links twice, once without quotes", () => {
-    const image = base.pipInstallFromRequirements("deps/r.txt", { findLinks: "https://e.com/a*", pre: true });
+    const image = base.pipInstallFromRequirements("deps/r.txt", {
+      findLinks: "https://example.com/a*",
+      pre: true,
+    });
     const layer = image.toModalLayers().at(-1);
     expect(layer?.commands).toEqual([
       "FROM base",
       "COPY /.requirements.txt /.requirements.txt",
-      "RUN python -m pip install -r /.requirements.txt -f https://e.com/a* --find-links 'https://e.com/a*' --pre",
+      "RUN python -m pip install -r /.requirements.txt -f https://example.com/a* --find-links 'https://example.com/a*' --pre",
     ]);
     expect(layer?.contextFiles).toEqual({ "/.requirements.txt": "deps/r.txt" });
     expect(modalLines(install).at(-1)).toBe("RUN python -m pip install -r /.requirements.txt");

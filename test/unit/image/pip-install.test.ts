@@ -122,7 +122,7 @@ describe("Modal's rendering of pipInstall", () => {
     ["single quotes", ["foo; sys_platform=='linux'"], `'foo; sys_platform=='"'"'linux'"'"''`],
     ["addresses", ["git+https://github.com/o/r@v1#egg=x"], "'git+https://github.com/o/r@v1#egg=x'"],
     ["an address that needs no quotes", ["git+https://github.com/o/r@v1"], "git+https://github.com/o/r@v1"],
-    ["blanks", ["six @ https://e.com/six.whl"], "'six @ https://e.com/six.whl'"],
+    ["blanks", ["six @ https://example.com/six.whl"], "'six @ https://example.com/six.whl'"],
     ["letters beyond ASCII", ["größe"], "'größe'"],
     ["Python's order, not JavaScript's", ["\u{1f40d}", "\uff53ix", "B", "a"], "B a '\uff53ix' '\u{1f40d}'"],
     ["what is there twice", ["six", "a", "six"], "a six six"],

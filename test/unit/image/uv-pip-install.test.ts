@@ -98,9 +98,9 @@ describe("Modal's rendering of uvPipInstall", () => {
   it("has all options, and files by their numbers", () => {
     const image = base.uvPipInstall("six", {
       requirements: ["test/r.txt", "r.txt"],
-      findLinks: "https://e.com/links",
-      indexUrl: "https://e.com/a b",
-      extraIndexUrl: "https://e.com/c",
+      findLinks: "https://example.com/links",
+      indexUrl: "https://example.com/a b",
+      extraIndexUrl: "https://example.com/c",
       pre: true,
       extraOptions: "--no-deps",
       uvVersion: "0.9.1",
@@ -111,7 +111,7 @@ describe("Modal's rendering of uvPipInstall", () => {
       "COPY --from=ghcr.io/astral-sh/uv:0.9.1 /uv /.uv/uv",
       "COPY /.0_r.txt /.uv/0/r.txt",
       "COPY /.1_r.txt /.uv/1/r.txt",
-      `${start} --find-links https://e.com/links --index-url 'https://e.com/a b' --extra-index-url https://e.com/c --prerelease allow --no-deps --requirements /.uv/0/r.txt --requirements /.uv/1/r.txt six`,
+      `${start} --find-links https://example.com/links --index-url 'https://example.com/a b' --extra-index-url https://example.com/c --prerelease allow --no-deps --requirements /.uv/0/r.txt --requirements /.uv/1/r.txt six`,
     ]);
     expect(layer?.contextFiles).toEqual({ "/.0_r.txt": "test/r.txt", "/.1_r.txt": "r.txt" });
   });

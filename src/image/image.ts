@@ -472,7 +472,7 @@ export class Image {
   }
 
   /** Hands the image to a function and returns what that makes of it: a chain continued elsewhere. */
-  pipe<Args extends readonly unknown[]>(next: (image: Image, ...args: Args) => Image, ...args: Args): Image {
+  pipe<Rest extends readonly unknown[]>(next: (image: Image, ...args: Rest) => Image, ...args: Rest): Image {
     const result = next(this, ...args);
     if (Image.isImage(result)) return result;
     throw argumentError("pipe", `the function must return an Image, it returned ${describe(result)}`, {

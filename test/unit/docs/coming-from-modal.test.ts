@@ -6,15 +6,7 @@ import { Declarations, type Member } from "./public-api.js";
  * What the page says and the package does not have yet: `Image.name`, or `Image.name option`. Steps that are being
  * written; to be emptied with them.
  */
-const notYet: readonly string[] = [
-  ...["Image.micromamba", ".micromambaInstall", ".npmInstall", ".pnpmInstall"],
-  ...[
-    "Image.fromRegistry addPython",
-    "Image.fromAwsEcr addPython",
-    "Image.fromGcpArtifactRegistry addPython",
-  ],
-  ...[".addLocalPythonSource", ".toDockerfile"],
-];
+const notYet: readonly string[] = [];
 
 /** Python's `modal.Image` and `modal.Secret`, as of modal 1.5.4; keywords that all steps have are left to their table. */
 const python: Readonly<Record<string, string>> = {

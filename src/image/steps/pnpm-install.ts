@@ -43,7 +43,7 @@ export const pnpmInstall: Step<readonly unknown[]> = defineStep({
     const dir = projectDirectory(chain, args);
     const { file, listing, platform, builder } = context;
     const { files, lock } = projectMounts(args, layout, { dir, file, listing });
-    const get = ["npm", "ci", `--prefix=${tool}`, "--ignore-scripts", "--loglevel=error"];
+    const fetchTool = ["npm", "ci", `--prefix=${tool}`, "--ignore-scripts", "--loglevel=error"];
     const from = registry === undefined ? [] : [`--registry=${registry}`];
     const pnpm = ["node", `${tool}/node_modules/pnpm/bin/pnpm.cjs`];
     const frozen = lock === undefined ? "--no-lockfile" : "--frozen-lockfile";
@@ -51,7 +51,7 @@ export const pnpmInstall: Step<readonly unknown[]> = defineStep({
       project === undefined
         ? [...pnpm, "add", "--global"]
         : [...pnpm, "install", frozen, ...(project.omitDev ? ["--prod"] : [])];
-    const command = `${[...get, ...from].map(shellQuote).join(" ")} && ${commandLine(words, args)}`;
+    const command = `${[...fetchTool, ...from].map(shellQuote).join(" ")} && ${commandLine(words, args)}`;
     return context.run(chain, {
       ...{ argv: ["/bin/sh", "-c", command], command },
       ...(project === undefined ? {} : { dir }),

@@ -28,8 +28,9 @@ async function main() {
   try {
     prepare(root);
     await checks();
-    await suite("unit");
-    if (!interrupted && (await engines())) await integration();
+    // The engines are set up meanwhile: that is mostly downloads.
+    const [, ready] = await Promise.all([suite("unit"), engines()]);
+    if (!interrupted && ready) await integration();
   } catch (error) {
     totals.failed += 1;
     console.error(error);
@@ -82,15 +83,23 @@ async function suite(project, { files = [], engine } = {}) {
 async function integration() {
   const folder = join(root, "test", "integration");
   const names = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
-  const each = names.filter((name) => {
+  const lanes = { modern: [], older: [], both: [] };
+  for (const name of names) {
     const text = readFileSync(join(folder, name), "utf8");
-    return text.includes("describeEachEngine(") && !/\bengines\(\)|\belsewhere\(/.test(text);
-  });
+    const one = /describeOneEngine\(\s*"(\w+)"/.exec(text)?.[1];
+    const alone = /\bengines\(\)|\belsewhere\(/.test(text);
+    const each = process.env.KILN_TEST_EVERY_ENGINE === "1" ? one !== undefined : false;
+    if (!alone && one !== undefined && !each) lanes[one].push(name);
+    else if (!alone && (each || text.includes("describeEachEngine("))) {
+      lanes.modern.push(name);
+      lanes.older.push(name);
+    } else lanes.both.push(name);
+  }
   const paths = (list) => list.map((name) => `test/integration/${name}`);
   await Promise.all(
-    ["modern", "older"].map((engine) => suite("integration", { files: paths(each), engine })),
+    ["modern", "older"].map((engine) => suite("integration", { files: paths(lanes[engine]), engine })),
   );
-  await suite("integration", { files: paths(names.filter((name) => !each.includes(name))) });
+  await suite("integration", { files: paths(lanes.both) });
 }
 
 /** Takes in what a run reports; false if anything failed. A test that does not know engines runs with each, and counts once. */
@@ -123,6 +132,7 @@ function count({ testResults }, engine) {
 }
 
 async function engines() {
+  if (interrupted) return false;
   title("Engines");
   const begun = Date.now();
   const { enginesUp, printProgress } = await import("./engines.mjs");

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type AddPythonOptions, Engine, Image, localDir } from "../../src/index.js";
-import { describeEachEngine, engines } from "./support/engines.js";
+import { describeOneEngine, engines } from "./support/engines.js";
 import { ownCertificates } from "./support/own-certificates.js";
 
 const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
@@ -72,7 +72,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describeEachEngine("addPython", ({ name, address: host }) => {
+describeOneEngine("modern", "addPython", ({ name, address: host }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host });

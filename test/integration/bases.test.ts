@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, filesTar, Image, localDir } from "../../src/index.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 import { ownCertificates } from "./support/own-certificates.js";
 
 let dir: string;
@@ -14,7 +14,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describeEachEngine("bases", ({ name, address }) => {
+describeOneEngine("older", "bases", ({ name, address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, caBundle: ownCertificates });

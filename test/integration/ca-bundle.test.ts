@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { type BuildOptions, Engine, Image, localDir, registry as registryOutput } from "../../src/index.js";
 import { type AptRepository, startAptRepository } from "./support/apt-repository.js";
 import { type CertificateFiles, makeAuthority, makeServerCertificate } from "./support/certificates.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 import { startGitServer } from "./support/git-server.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
 import { startNpmIndex } from "./support/npm-index.js";
@@ -61,7 +61,7 @@ afterAll(async () => {
 
 const fresh = (): string => Math.random().toString(36).slice(2, 12);
 
-describeEachEngine("certificates for steps", (testEngine) => {
+describeOneEngine("modern", "certificates for steps", (testEngine) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: testEngine.address, env: {}, caBundle: bundle });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, Image, Secret } from "../../src/index.js";
 import { startAptRepository } from "./support/apt-repository.js";
 import { type CertificateFiles, makeAuthority, makeServerCertificate } from "./support/certificates.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 import { pythonRepositoryFiles, startGitServer } from "./support/git-server.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
 import { startNpmIndex } from "./support/npm-index.js";
@@ -76,7 +76,7 @@ async function serving<Server extends StepServer>(starting: Promise<Server>): Pr
   return server;
 }
 
-describeEachEngine("the fixtures of chains", (testEngine) => {
+describeOneEngine("older", "the fixtures of chains", (testEngine) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: testEngine.address });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, Image, localDir, Secret } from "../../src/index.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 import { ownCertificates } from "./support/own-certificates.js";
 
 const leftPad =
@@ -73,7 +73,7 @@ function project(files: Readonly<Record<string, unknown>>): string {
   return root;
 }
 
-describeEachEngine("steps for Node", ({ address }) => {
+describeOneEngine("modern", "steps for Node", ({ address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, caBundle: ownCertificates });

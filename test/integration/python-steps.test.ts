@@ -11,7 +11,7 @@ import {
   Secret,
   type SolveError,
 } from "../../src/index.js";
-import { baseLayout, describeEachEngine, registry } from "./support/engines.js";
+import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
 import { type PrivateGitServer, privateGitServer } from "./support/private-git.js";
 import { type ImageFile, readRegistryImage } from "./support/registry-image.js";
@@ -149,7 +149,7 @@ content-hash = "28a385b3a42f9dfbbe1c055a8f651ab124214c6247f283a025ae9a9a75d7abea
 `,
 };
 
-describeEachEngine("Python steps", ({ name, address }) => {
+describeOneEngine("older", "Python steps", ({ name, address }) => {
   let engine: Engine;
   let reason: string | undefined;
   beforeAll(async () => {

@@ -14,7 +14,7 @@ import {
 } from "../../src/index.js";
 import { registryUp } from "../../src/provision/index.js";
 import { makeAuthority } from "./support/certificates.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 import { startGitServer } from "./support/git-server.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
 import { type OwnPrefix, ownPrefix } from "./support/own-prefix.js";
@@ -69,7 +69,7 @@ afterAll(async () => {
 
 const fresh = (): string => Math.random().toString(36).slice(2, 12);
 
-describeEachEngine("the chains of Modal's pages", (testEngine) => {
+describeOneEngine("modern", "the chains of Modal's pages", (testEngine) => {
   const { name, address } = testEngine;
   let engine: Engine;
   beforeAll(async () => {
@@ -180,9 +180,9 @@ describeEachEngine("the chains of Modal's pages", (testEngine) => {
       .addLocalFile("settings.json", "/etc/app/", { copy: true })
       .addLocalPythonSource("local_module", { copy: true })
       .runCommands(
-        'cat /root/.aws/config /etc/app/settings.json > /out; python -c "import local_module; print(local_module.greet())" >> /out; ls /root/local_module >> /out',
+        'cat /root/.aws/config /etc/app/settings.json > /out; ls /root/local_module >> /out; python -c "import local_module; print(local_module.greet())" >> /out',
       );
-    expect((await built(image)).read("out")).toBe("[default]\n{}\nhello from the module\n__init__.py");
+    expect((await built(image)).read("out")).toBe("[default]\n{}\n__init__.py\nhello from the module");
   });
 
   it("S17: a private registry by a secret's name and password", async () => {

@@ -52,3 +52,18 @@ export function baseLayout(name: BaseName): string {
 export function describeEachEngine(title: string, tests: (engine: TestEngine) => void): void {
   describe.each(engines())(`${title} ($name)`, tests);
 }
+
+/**
+ * Runs tests against one daemon: those that mostly wait for package indexes, whose outcome does not depend on the daemon.
+ * `KILN_TEST_EVERY_ENGINE=1` runs them against each.
+ */
+export function describeOneEngine(
+  name: "modern" | "older",
+  title: string,
+  tests: (engine: TestEngine) => void,
+): void {
+  const every = engines();
+  const chosen =
+    process.env["KILN_TEST_EVERY_ENGINE"] === "1" ? every : every.filter((one) => one.name === name);
+  describe.each(chosen.length > 0 ? chosen : every)(`${title} ($name)`, tests);
+}

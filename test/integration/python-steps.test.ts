@@ -12,9 +12,12 @@ import {
   type SolveError,
 } from "../../src/index.js";
 import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
+import { pythonRepositoryFiles, startGitServer } from "./support/git-server.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
-import { type PrivateGitServer, privateGitServer } from "./support/private-git.js";
+import { type PackageIndex, startPackageIndex } from "./support/package-index.js";
+import { authoritiesFile, unreachableFromSteps } from "./support/reachable.js";
 import { type ImageFile, readRegistryImage } from "./support/registry-image.js";
+import type { StepServer } from "./support/step-server.js";
 
 let dir: string;
 beforeAll(() => {
@@ -149,23 +152,17 @@ content-hash = "28a385b3a42f9dfbbe1c055a8f651ab124214c6247f283a025ae9a9a75d7abea
 `,
 };
 
-describeOneEngine("older", "Python steps", ({ name, address }) => {
+describeOneEngine("older", "Python steps", (testEngine) => {
+  const { name, address } = testEngine;
   let engine: Engine;
   let reason: string | undefined;
   beforeAll(async () => {
     engine = await Engine.connect({
       host: address,
       mirrors: { "ghcr.io": registry() },
-      // Where this machine needs certificates of its own for PyPI, its programs are told so by this variable.
-      caBundle: process.env["SSL_CERT_FILE"],
+      caBundle: authoritiesFile(),
     });
-    const probe = python().runCommands(
-      `python -c 'import urllib.request as r; r.urlopen("https://pypi.org/simple/six/", timeout=20)' # ${fresh()}`,
-    );
-    reason = await engine.build(probe, { outputs: [] }).result.then(
-      () => undefined,
-      (error: SolveError) => `PyPI is out of reach for steps: ${error.logTail.at(-1) ?? error.message}`,
-    );
+    reason = await unreachableFromSteps("pypi", testEngine);
   });
   afterAll(() => engine.close());
   beforeEach((context) => {
@@ -233,6 +230,36 @@ describeOneEngine("older", "Python steps", ({ name, address }) => {
     const see = `pip list --format=freeze | grep -E '^(attrs|six|idna)' | sed 's/=.*//' > /out`;
     expect((await built(python().pipInstall(packages).runCommands(see))).text).toBe("idna\nsix");
     expect((await built(python().uvPipInstall(packages).runCommands(see))).text).toBe("idna\nsix");
+  });
+
+  it("ask the indexes and links that they are told of", async () => {
+    const [main, more]: readonly PackageIndex[] = await Promise.all([
+      startPackageIndex([
+        { name: "kiln-a", version: "1.0", requires: ["kiln-b"] },
+        { name: "kiln-a", version: "2.0rc1", requires: ["kiln-b"] },
+      ]),
+      startPackageIndex([{ name: "kiln-b", version: "3.0" }]),
+    ]);
+    if (main === undefined || more === undefined) throw new Error("no index");
+    try {
+      const see = versions("kiln-a", "kiln-b");
+      const pip = `--trusted-host ${main.host}`;
+      const uv = `--allow-insecure-host ${main.host}`;
+      const indexes = { indexUrl: main.indexUrl, extraIndexUrl: [more.indexUrl] };
+      const links = { findLinks: more.linksUrl, indexUrl: main.indexUrl };
+      for (const [image, version] of [
+        [python().pipInstall("kiln-a", { ...indexes, extraOptions: pip }), "1.0"],
+        [python().pipInstall("kiln-a", { ...links, pre: true, extraOptions: pip }), "2.0rc1"],
+        [python().uvPipInstall("kiln-a", { ...indexes, extraOptions: uv }), "1.0"],
+        [python().uvPipInstall("kiln-a", { ...links, pre: true, extraOptions: uv }), "2.0rc1"],
+      ] as const) {
+        expect((await built(image.runCommands(see))).text).toBe(`kiln-a ${version}\nkiln-b 3.0`);
+      }
+      expect(more.requests).toContain("GET /links/");
+    } finally {
+      await main.close();
+      await more.close();
+    }
   });
 
   it("compile what they install, and leave nothing else in the image", async () => {
@@ -458,15 +485,14 @@ describeOneEngine("older", "Python steps", ({ name, address }) => {
     const token = `secret-${fresh()}`;
     const served = newRepositories();
     const repository = new Repository(served, "org/private");
-    repository.commit(
-      "setup.py",
-      "from setuptools import setup\nsetup(name='kiln-private', version='4.2', py_modules=['kiln_private'])\n",
-    );
-    repository.commit("kiln_private.py", "answer = 42\n");
+    for (const [path, text] of Object.entries(pythonRepositoryFiles("kiln-private", "4.2"))) {
+      repository.commit(path, text);
+    }
     repository.git("tag", "v4");
-    let server: PrivateGitServer | undefined;
+    let server: StepServer | undefined;
     try {
-      server = await privateGitServer(served, `me:${token}`);
+      const credentials = { username: "me", password: token };
+      server = await startGitServer(served, { credentials });
       const redirect = {
         GIT_CONFIG_COUNT: "1",
         GIT_CONFIG_KEY_0: `url.${server.url}/.insteadOf`,
@@ -477,16 +503,20 @@ describeOneEngine("older", "Python steps", ({ name, address }) => {
           gitUser: "me",
           secrets: [Secret.fromObject({ GITHUB_TOKEN: value })],
           env: { ...redirect, N: fresh() },
-          extraOptions: "--no-build-isolation -v",
+          extraOptions: "-v",
         });
       const image = install(token);
       const build = engine.build(image, { outputs: [] });
       const seen: string[] = [];
       for await (const event of build) seen.push(JSON.stringify(event));
       seen.push(JSON.stringify(await build.result), JSON.stringify(image), image.toSnapshot());
-      expect([...server.admitted]).toEqual([`me:${token}`]);
+      // Served to who says name and password alone, and asked for them once without.
+      expect(server.requests.some((asked) => asked.includes("/org/private"))).toBe(true);
+      expect(server.refused.length).toBeGreaterThan(0);
       expect(seen.join("\n")).toContain("kiln-private-4.2");
       expect(seen.join("\n")).not.toContain(token);
+      // Nothing had to be masked either: no program said it.
+      expect(seen.join("\n")).not.toContain("***");
       const inside = image.runCommands(
         `grep -rl "$(printf 's%s' "${token.slice(1)}")" / --include='*' --exclude-dir=proc --exclude-dir=sys > /out; ${versions("kiln-private").replace(">", ">>")}`,
       );

@@ -27,9 +27,8 @@ await main();
 async function main() {
   try {
     prepare(root);
-    await checks();
     // The engines are set up meanwhile: that is mostly downloads.
-    const [, ready] = await Promise.all([suite("unit"), engines()]);
+    const [, ready] = await Promise.all([checks().then(() => suite("unit")), engines()]);
     if (!interrupted && ready) await integration();
   } catch (error) {
     totals.failed += 1;

@@ -16,7 +16,7 @@ const PUBLIC_HOSTS = new Set([
     "quay.io",
   ],
   ...["deb.debian.org", "security.debian.org", "registry.npmjs.org", "www.npmjs.com", "pypi.org"],
-  ...["files.pythonhosted.org", "peps.python.org"],
+  ...["files.pythonhosted.org", "peps.python.org", "vitest.dev"],
   ...[
     "github.com",
     "gitlab.com",

@@ -77,9 +77,12 @@ describeOneEngine("modern", "the chains of Modal's pages", (testEngine) => {
   });
   afterAll(() => engine.close());
 
+  /** Builds a chain, and reads one file of it: to bring the rest over would take longer than the build. */
   async function built(image: Image, options: BuildOptions = {}) {
+    const result = await engine.build(image, { cwd: dir, ...options }).result;
     const out = mkdtempSync(join(dir, "out-"));
-    const result = await engine.build(image, { cwd: dir, ...options, outputs: [localDir(out)] }).result;
+    const only = Image.fromScratch().copyFrom(image, "/out");
+    await engine.build(only, { cwd: dir, ...options, outputs: [localDir(out)] }).result;
     return { result, read: (path: string): string => readFileSync(join(out, path), "utf8").trim() };
   }
 
@@ -101,11 +104,10 @@ describeOneEngine("modern", "the chains of Modal's pages", (testEngine) => {
       .env({ HALT_AND_CATCH_FIRE: "0" })
       .runCommands(`git clone ${git.url}/agi`)
       .runCommands(
-        'python -c "import torch; print(torch.__version__)" > /out; echo "$HALT_AND_CATCH_FIRE" >> /out; gcc --version | head -1 >> /out; pwd >> /out',
+        'python -c "import torch; print(torch.__version__)" > /out; echo "$HALT_AND_CATCH_FIRE" >> /out; gcc --version | head -1 >> /out; pwd >> /out; cat /agi/README.md >> /out',
       );
     const first = await built(image);
-    expect(first.read("out")).toMatch(/^2\.5\.1\n0\ngcc .*\n\/$/);
-    expect(first.read("agi/README.md")).toBe("soon");
+    expect(first.read("out")).toMatch(/^2\.5\.1\n0\ngcc .*\n\/\nsoon$/);
     const again = await built(image);
     expect(ran(again.result)).toEqual([]);
     const other = await built(image.env({ HALT_AND_CATCH_FIRE: "1" }));

@@ -86,10 +86,11 @@ async function integration() {
   for (const name of names) {
     const text = readFileSync(join(folder, name), "utf8");
     const one = /describeOneEngine\(\s*"(\w+)"/.exec(text)?.[1];
-    const alone = /\bengines\(\)|\belsewhere\(/.test(text);
-    const each = process.env.KILN_TEST_EVERY_ENGINE === "1" ? one !== undefined : false;
-    if (!alone && one !== undefined && !each) lanes[one].push(name);
-    else if (!alone && (each || text.includes("describeEachEngine("))) {
+    const only = /describe\.runIf\((modern|older) !== undefined\)/.exec(text)?.[1];
+    const each = one !== undefined && process.env.KILN_TEST_EVERY_ENGINE === "1";
+    if (only !== undefined) lanes[only].push(name);
+    else if (one !== undefined && !each) lanes[one].push(name);
+    else if (each || text.includes("describeEachEngine(")) {
       lanes.modern.push(name);
       lanes.older.push(name);
     } else lanes.both.push(name);

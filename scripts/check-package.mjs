@@ -22,7 +22,7 @@ import { formatMessage } from "publint/utils";
  * Bytes. Raise a budget only together with a word on what it buys: the last raise was for gateway builds, caches,
  * attestations and the other parts of a complete BuildKit client.
  */
-const BUDGET = { packed: 600_000, unpacked: 2_200_000 };
+const BUDGET = { packed: 750_000, unpacked: 2_600_000 };
 
 /** Packages that may run a script when they are installed. None of these compiles or downloads. */
 const INSTALL_SCRIPTS = {

@@ -19,8 +19,8 @@ import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
 /**
- * Bytes. Raise a budget only together with a word on what it buys: the last raise was for gateway builds, caches,
- * attestations and the other parts of a complete BuildKit client.
+ * Bytes. Raise a budget only together with a word on what it buys: the last raise was for the
+ * steps of chains, Dockerfiles in and out, lint, published images and registry logins.
  */
 const BUDGET = { packed: 750_000, unpacked: 2_600_000 };
 

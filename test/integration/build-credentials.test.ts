@@ -13,7 +13,7 @@ import { credentialsFor } from "../../src/session/registry-credentials/credentia
 import { withRegistryCredentials } from "../../src/session/registry-credentials/with-registry-credentials.js";
 import { Client, localDir, registry as registryOutput } from "../../src/solver/index.js";
 import { makeAuthority } from "./support/certificates.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 import { htpasswdLine } from "./support/htpasswd.js";
 import { type OwnPrefix, ownPrefix } from "./support/own-prefix.js";
 import { startTokenServer, type TokenServer, tokenNames } from "./support/token-server.js";
@@ -77,7 +77,7 @@ const textOf = (value: unknown): string =>
     return { ...part, message, stack, cause };
   });
 
-describeEachEngine("a build's own credentials", ({ name, address }) => {
+describeOneEngine("modern", "a build's own credentials", ({ name, address }) => {
   const env = (): Record<string, string> => ({ DOCKER_CONFIG: join(dir, "nobody") });
   let count = 0;
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type BuildOptions, Engine, Image, localDir, type Mirrors } from "../../src/index.js";
-import { baseLayout, describeEachEngine, registry } from "./support/engines.js";
+import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
 
 let dir: string;
 beforeAll(() => {
@@ -15,7 +15,7 @@ afterAll(() => {
 
 const fresh = (): string => Math.random().toString(36).slice(2);
 
-describeEachEngine("what a chain is built with", ({ address }) => {
+describeOneEngine("modern", "what a chain is built with", ({ address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, env: {} });

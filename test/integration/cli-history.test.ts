@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { marshal, image as registryImage } from "../../src/llb/index.js";
 import { openOciLayout } from "../../src/oci/index.js";
 import { Client, filesTar, type SolveEvent } from "../../src/solver/index.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 import { runCli, startCli } from "./support/run-cli.js";
 
-describeEachEngine("kiln on the daemon's history and cache", ({ name, address }) => {
+describeOneEngine("older", "kiln on the daemon's history and cache", ({ name, address }) => {
   let client: Client;
   let dir: string;
   const mark = `cli-${name}-${Date.now()}`;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, Image, localDir } from "../../src/index.js";
-import { baseLayout, describeEachEngine } from "./support/engines.js";
+import { baseLayout, describeOneEngine } from "./support/engines.js";
 
 let dir: string;
 beforeAll(() => {
@@ -13,7 +13,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describeEachEngine("many builds over one engine", ({ name, address }) => {
+describeOneEngine("modern", "many builds over one engine", ({ name, address }) => {
   it("builds fifty at once, each with a session, a tree and a result of its own", async () => {
     await using engine = await Engine.connect({ host: address });
     const stamp = `${name}-${Date.now()}`;

@@ -23,7 +23,7 @@ import {
   Secret,
   type SolveError,
 } from "../../src/index.js";
-import { baseLayout, describeEachEngine, registry } from "./support/engines.js";
+import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
 import { type RegistryImage, readRegistryImage } from "./support/registry-image.js";
 
 let dir: string;
@@ -55,7 +55,7 @@ async function failure(promise: Promise<unknown>): Promise<SolveError> {
   );
 }
 
-describeEachEngine("Dockerfiles in chains", ({ name, address }) => {
+describeOneEngine("modern", "Dockerfiles in chains", ({ name, address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address });

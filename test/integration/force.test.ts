@@ -13,7 +13,7 @@ import {
   localDir,
   type StepOptions,
 } from "../../src/index.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 
 let dir: string;
 beforeAll(() => {
@@ -46,7 +46,7 @@ const counted = defineStep({
     }),
 });
 
-describeEachEngine("forcing", ({ address }) => {
+describeOneEngine("older", "forcing", ({ address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, env: {} });

@@ -10,12 +10,12 @@ import { ociLayout as layoutSource, marshal, mkfile, scratch } from "../../src/l
 import { ImageStore, openOciLayout, type Platform, samePlatform } from "../../src/oci/index.js";
 import { Client, multiPlatform } from "../../src/solver/index.js";
 import { tarOf } from "../unit/layers/tar-bytes.js";
-import { baseLayout, describeEachEngine } from "./support/engines.js";
+import { baseLayout, describeOneEngine } from "./support/engines.js";
 import { runCli } from "./support/run-cli.js";
 
 const arm64 = parsePlatform("linux/arm64");
 
-describeEachEngine("published images", ({ name, address }) => {
+describeOneEngine("older", "published images", ({ name, address }) => {
   let engine: Engine;
   let native: Platform;
   let dir: string;

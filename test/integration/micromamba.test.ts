@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Engine, Image, localDir, registry as registryOutput } from "../../src/index.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 import { readRegistryImage } from "./support/registry-image.js";
 
 // There is no micromamba to be had from Debian, PyPI or npm: a stand-in records how it is called, by a shell that stands
@@ -25,7 +25,7 @@ const standIn = [
   "chmod +x /usr/local/bin/_dockerfile_shell.sh /bin/micromamba",
 ].join(" && ");
 
-describeEachEngine("micromamba, by a stand-in", ({ address }) => {
+describeOneEngine("older", "micromamba, by a stand-in", ({ address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, env: {} });

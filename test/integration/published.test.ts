@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type BuildOptions, Engine, Image, localDir, ociLayout } from "../../src/index.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 
 let dir: string;
 beforeAll(() => {
@@ -15,7 +15,7 @@ afterAll(() => {
 
 const fresh = (): string => Math.random().toString(36).slice(2, 12);
 
-describeEachEngine("images published under names", ({ address }) => {
+describeOneEngine("older", "images published under names", ({ address }) => {
   const connect = (imageStore: string): Promise<Engine> =>
     Engine.connect({ host: address, imageStore, env: { KILN_CACHE_DIR: join(dir, "cache") } });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Engine, localDir, SolveError } from "kiln-engine";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AcmeImage } from "../../examples/sdk/acme-images.js";
-import { describeEachEngine } from "./support/engines.js";
+import { describeOneEngine } from "./support/engines.js";
 import { runCli } from "./support/run-cli.js";
 
 const example = new URL("../../examples/sdk/", import.meta.url).pathname;
@@ -16,7 +16,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const start = (): AcmeImage => AcmeImage.start("busybox:latest");
 
-describeEachEngine("an SDK on top", ({ address }) => {
+describeOneEngine("modern", "an SDK on top", ({ address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address });

@@ -5,12 +5,12 @@ import { Engine } from "../../src/engine/engine.js";
 import { Image } from "../../src/image/image.js";
 import { Secret } from "../../src/image/secret.js";
 import type { BuildEvent } from "../../src/model/events.js";
-import { baseLayout, describeEachEngine } from "./support/engines.js";
+import { baseLayout, describeOneEngine } from "./support/engines.js";
 
 const textOf = (events: readonly BuildEvent[], stream = "stdout"): string =>
   events.flatMap((event) => (event.type === "log" && event.stream === stream ? [event.text] : [])).join("");
 
-describeEachEngine("a secret that a step prints", ({ address }) => {
+describeOneEngine("older", "a secret that a step prints", ({ address }) => {
   it("shows in no event and no error of the build, however it is cut", async () => {
     await using engine = await Engine.connect({ host: address });
     const first = `tok en/${randomUUID()}`;

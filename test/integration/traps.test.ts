@@ -11,7 +11,7 @@ import {
   registry as registryOutput,
   Secret,
 } from "../../src/index.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 import { readRegistryImage } from "./support/registry-image.js";
 
 // What a translation of Modal's chains to LLB gets wrong most easily, one test each.
@@ -28,7 +28,7 @@ const fresh = (): string => Math.random().toString(36).slice(2, 12);
 const busybox = (): Image => Image.fromRegistry("busybox:latest");
 const python = (): Image => Image.fromRegistry("python:3.13-slim");
 
-describeEachEngine("traps", ({ name, address }) => {
+describeOneEngine("modern", "traps", ({ name, address }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: address, env: {} });

@@ -54,7 +54,7 @@ export function describeEachEngine(title: string, tests: (engine: TestEngine) =>
 }
 
 /**
- * Runs tests against one daemon: those that mostly wait for package indexes, whose outcome does not depend on the daemon.
+ * Runs tests against one daemon: those that take long, and whose outcome does not depend on the daemon.
  * `KILN_TEST_EVERY_ENGINE=1` runs them against each.
  */
 export function describeOneEngine(

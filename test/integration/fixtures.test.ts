@@ -76,7 +76,7 @@ async function serving<Server extends StepServer>(starting: Promise<Server>): Pr
   return server;
 }
 
-describeOneEngine("older", "the fixtures of chains", (testEngine) => {
+describeOneEngine("modern", "the fixtures of chains", (testEngine) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: testEngine.address });

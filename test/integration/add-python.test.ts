@@ -72,7 +72,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describeOneEngine("modern", "addPython", ({ name, address: host }) => {
+describeOneEngine("older", "addPython", ({ name, address: host }) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host });

@@ -61,7 +61,7 @@ afterAll(async () => {
 
 const fresh = (): string => Math.random().toString(36).slice(2, 12);
 
-describeOneEngine("older", "certificates for steps", (testEngine) => {
+describeOneEngine("modern", "certificates for steps", (testEngine) => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await Engine.connect({ host: testEngine.address, env: {}, caBundle: bundle });

@@ -164,7 +164,8 @@ export class Engine implements AsyncDisposable {
   /**
    * What a build would carry out: the chain compiled for the daemon, with its bases resolved. Runs nothing.
    *
-   * Throws and rejects as {@link Engine.build} does before it solves. `plan.toSnapshot()` shows it as text.
+   * Throws and rejects as {@link Engine.build} does before it solves. `plan.toSnapshot()` shows it as text. Options about
+   * what becomes of the result (outputs, `publish`, cache exports, attestations) are checked and change no plan.
    */
   async plan(image: Image, options: BuildOptions = {}): Promise<Plan> {
     checkBuild("plan", image, options);

@@ -1,5 +1,6 @@
 import { KilnError } from "../errors.js";
 import type { BuilderVersion } from "./builder-version.js";
+import { readToml, tableAt } from "./python/toml.js";
 
 /** Files that say which Python a project wants, first that counts first. */
 export const projectPythonFiles = [".python-version", "pyproject.toml"] as const;
@@ -11,7 +12,8 @@ export type ProjectPythonFile = (typeof projectPythonFiles)[number];
  * The Python version that a project asks for: what `.python-version` says, else the epoch's default if `requires-python`
  * of `pyproject.toml` allows it, else the newest series that it allows.
  *
- * Throws `ERR_KILN_INVALID_ARGUMENT` for files that say nothing of it, or nothing that can be had.
+ * Throws `ERR_KILN_INVALID_ARGUMENT` for files that say nothing of it, or nothing that can be had, and
+ * `ERR_KILN_FILE_INVALID` for a `pyproject.toml` that is no TOML.
  */
 export function projectPython(
   read: (file: ProjectPythonFile) => string | undefined,
@@ -47,14 +49,8 @@ function pinnedVersion(text: string): string {
 
 /** The text of `requires-python` in a pyproject's `[project]`. */
 function requiresPython(toml: string): string | undefined {
-  let table = "";
-  for (const line of toml.split("\n")) {
-    const header = /^\s*\[([^[\]]+)\]\s*(?:#.*)?$/.exec(line);
-    if (header !== null) table = header[1]?.trim() ?? "";
-    const [, , value] = /^\s*requires-python\s*=\s*(["'])(.*?)\1/.exec(line) ?? [];
-    if (table === "project" && value !== undefined) return value;
-  }
-  return undefined;
+  const value = tableAt(readToml(toml, "pyproject.toml"), "project")?.["requires-python"];
+  return typeof value === "string" ? value : undefined;
 }
 
 function allowedSeries(specifier: string, builder: BuilderVersion): string {

@@ -80,6 +80,7 @@ describe('the version "auto"', () => {
     ["the newest that is allowed", { "pyproject.toml": project("'>=3.10,<3.12'") }, "3.11.12"],
     ["a compatible release", { "pyproject.toml": project('"~=3.12.3"') }, "3.12.10"],
     ["a series", { "pyproject.toml": project('"==3.10.*" # old') }, "3.10.17"],
+    ["a dotted key", { "pyproject.toml": 'project.requires-python = ">=3.10,<3.12"\n' }, "3.11.12"],
     ["an exclusion", { "pyproject.toml": project('"!=3.13.*, >3.12"') }, "3.14.2"],
     [
       ".python-version first",

@@ -1,0 +1,56 @@
+import { afterEach, expect, test } from "vitest";
+import { WorkerPool, workerEntry } from "../../../src/internal/worker-pool.js";
+
+type Request =
+  | { readonly say: string }
+  | { readonly fail: string }
+  | { readonly exit: number }
+  | { readonly hang: true };
+
+const pools: WorkerPool<Request, string>[] = [];
+
+function pool(size = 2): WorkerPool<Request, string> {
+  const made = new WorkerPool<Request, string>(workerEntry("echo-worker", import.meta.url), { size });
+  pools.push(made);
+  return made;
+}
+
+afterEach(async () => {
+  for (const each of pools.splice(0)) await each.close();
+});
+
+test("tasks run on threads, more than there are threads", async () => {
+  const threads = pool();
+  const said = await Promise.all(["a", "b", "c", "d", "e"].map((say) => threads.run({ say })));
+  expect(said.map((text) => text.split(" ")[0])).toEqual(["a", "b", "c", "d", "e"]);
+  expect(new Set(said.map((text) => text.split(" ")[1])).size).toBeLessThanOrEqual(2);
+  expect(said.every((text) => text.split(" ")[1] !== "0")).toBe(true);
+});
+
+test("what a task throws keeps its message and code, and the thread serves on", async () => {
+  const threads = pool(1);
+  await expect(threads.run({ fail: "no such thing" })).rejects.toMatchObject({
+    message: "no such thing",
+    code: "EXAMPLE",
+  });
+  expect(await threads.run({ say: "still here" })).toContain("still");
+});
+
+test("a thread that dies rejects its task alone", async () => {
+  const threads = pool(1);
+  const [died, next] = await Promise.allSettled([threads.run({ exit: 3 }), threads.run({ say: "x" })]);
+  expect(died).toMatchObject({ status: "rejected" });
+  expect(next).toMatchObject({ status: "fulfilled" });
+});
+
+test("an abort ends a task that runs and one that waits", async () => {
+  const threads = pool(1);
+  const stop = new AbortController();
+  const running = threads.run({ hang: true }, { signal: stop.signal });
+  const waiting = threads.run({ say: "never" }, { signal: stop.signal });
+  const other = threads.run({ say: "after" });
+  stop.abort(new Error("enough"));
+  await expect(running).rejects.toThrow("enough");
+  await expect(waiting).rejects.toThrow("enough");
+  expect(await other).toContain("after");
+});

@@ -21,7 +21,8 @@ const scratchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
  * Compiles a chain for one platform, with what was found out about the outside.
  *
  * Pure and deterministic: the same chain and facts give the same plan, byte for byte. Throws what a step's
- * `lower` throws, and `FrontendNeeded` for a Dockerfile that the facts have no answer to.
+ * `lower` throws, `FrontendNeeded` for a Dockerfile that the facts have no answer to, and `LayersNeeded` for a copy that
+ * `facts.ways` do not name.
  */
 export function compile(image: Chain, facts: Facts): Plan {
   const builder = builderVersion(facts.builderVersion);
@@ -29,6 +30,8 @@ export function compile(image: Chain, facts: Facts): Plan {
     facts,
     commands: [],
     marks: new Map(),
+    copies: [],
+    commandsIn: (definition) => planCommands(definition, compilation.commands),
     compileNested(step, { scope, index, shownAs }, key) {
       const needs = step.needs({ builder, file: () => undefined, listing: () => undefined });
       const nested = needs.images?.[key];
@@ -46,8 +49,12 @@ export function compile(image: Chain, facts: Facts): Plan {
     definition,
     config: imageConfigOf(chain, facts.platform),
     baseConfig: chain.base,
-    steps: planSteps(image, definition),
+    steps: planSteps(image, definition === undefined ? [] : [definition]),
     commands: planCommands(definition, compilation.commands),
+    copies: compilation.copies.map(({ before, ...copy }) => ({
+      ...copy,
+      before: definition?.digestOf(before) ?? "",
+    })),
     trees: needs.trees.map(({ id }) => id),
     layouts: needs.bases.filter(({ kind }) => kind !== "registry").map(({ id }) => id),
   };
@@ -74,22 +81,25 @@ function lowerChain(
   return chain;
 }
 
-function planSteps(image: Chain, definition: Definition | undefined): readonly PlanStep[] {
-  const ops = image.steps.map(() => ({ vertices: [] as string[], sources: [] as string[] }));
-  for (const { digest } of definition?.ops ?? []) {
-    const description = definition?.metadata.get(digest)?.description;
-    const own = ops[Number(description?.[stepKey] ?? -1)];
-    if (own === undefined) continue;
-    own.vertices.push(digest);
-    if (description?.[`${stepKey}.source`] === "true") own.sources.push(digest);
+/** A chain's steps with the ops that they became, in any of several definitions. */
+export function planSteps(image: Chain, definitions: readonly Definition[]): readonly PlanStep[] {
+  const ops = image.steps.map(() => ({ vertices: new Set<string>(), sources: new Set<string>() }));
+  for (const definition of definitions) {
+    for (const { digest } of definition.ops) {
+      const description = definition.metadata.get(digest)?.description;
+      const own = ops[Number(description?.[stepKey] ?? -1)];
+      if (own === undefined) continue;
+      own.vertices.add(digest);
+      if (description?.[`${stepKey}.source`] === "true") own.sources.add(digest);
+    }
   }
   return image.steps.map(({ id, title, location, options }, index) => ({
     index,
     id,
     title,
     location,
-    vertices: ops[index]?.vertices ?? [],
-    sources: ops[index]?.sources ?? [],
+    vertices: [...(ops[index]?.vertices ?? [])],
+    sources: [...(ops[index]?.sources ?? [])],
     timeoutMs: options?.timeoutMs,
   }));
 }

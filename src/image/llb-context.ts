@@ -1,5 +1,6 @@
 import { KilnError } from "../errors.js";
 import type { ConstraintOptions } from "../llb/constraints.js";
+import type { Definition } from "../llb/definition.js";
 import type { RunMount, RunSecret } from "../llb/exec-options.js";
 import { copy, type FileAction, mkdir, mkfile } from "../llb/file-action.js";
 import { http } from "../llb/http.js";
@@ -10,6 +11,8 @@ import { ociLayout } from "../llb/oci-layout.js";
 import type { ExecBind } from "../llb/rewrite-execs.js";
 import { type State, scratch } from "../llb/state.js";
 import type { BaseFact, Facts } from "../model/facts.js";
+import type { PlanCommand } from "../model/plan.js";
+import type { PlanCopy, TreeWay } from "../model/tree-way.js";
 import type { Platform } from "../oci/platform.js";
 import { builderVersion } from "./builder-version.js";
 import { caMounts } from "./ca-mounts.js";
@@ -18,9 +21,12 @@ import { applyConfig } from "./config-change.js";
 import type { AppliedStep } from "./define-step.js";
 import { FrontendNeeded, frontendBase, frontendQuestion } from "./frontend-question.js";
 import { frontendState } from "./frontend-state.js";
+import { imageConfigOf } from "./image-config-of.js";
+import { LayersNeeded } from "./layers-question.js";
 import { withSurroundings } from "./llb-surroundings.js";
 import type {
   CacheMount,
+  CopyTreeRequest,
   DirMount,
   FileMount,
   LowerContext,
@@ -43,6 +49,10 @@ export interface Compilation {
   readonly commands: string[];
   /** How often a command with caches was marked so far. */
   readonly marks: Map<string, number>;
+  /** Copies of trees' contents so far. */
+  readonly copies: (Omit<PlanCopy, "before"> & { readonly before: State })[];
+  /** The commands of a definition, by op digest. */
+  readonly commandsIn: (definition: Definition | undefined) => ReadonlyMap<string, PlanCommand>;
   /** Compiles a chain that a step uses. */
   readonly compileNested: (step: AppliedStep, place: StepPlace, key: string) => ChainState;
 }
@@ -107,6 +117,40 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
   };
   const isForced = (chain: ChainState): boolean => chain.force || options?.forceBuild === true;
 
+  const wayOf = (chain: ChainState, request: CopyTreeRequest): TreeWay => {
+    const { tree, to, contents, from, keepMtime } = request;
+    // What is copied whole can be layers; a file alone, or a part of a tree, is small or has another name.
+    if (!contents || from !== "/" || !facts.trees.has(idOf(tree))) return { kind: "local" };
+    const id = `${idOf(tree)} ${to}`;
+    const way: TreeWay | undefined = facts.ways === undefined ? { kind: "local" } : facts.ways.get(id);
+    if (way !== undefined) {
+      const { kind } = way;
+      compilation.copies.push({
+        id,
+        tree: idOf(tree),
+        step: place.shownAs,
+        to,
+        before: chain.state,
+        way: kind,
+      });
+      return way;
+    }
+    const before = chain.state.output() === undefined ? undefined : marshal(chain.state, { platform });
+    throw new LayersNeeded({
+      id,
+      tree: idOf(tree),
+      step: place.shownAs,
+      to,
+      keepMtime,
+      before,
+      config: imageConfigOf(chain, platform),
+      commands: compilation.commandsIn(before),
+      createdBy: copiedBy(request),
+      title: request.title ?? step.title,
+      location: step.location,
+    });
+  };
+
   return {
     platform,
     builder: builderVersion(facts.builderVersion),
@@ -154,6 +198,19 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
       return withLayerHistory({ ...chain, state, force: forced }, `RUN ${shown}`);
     },
     copyTree(chain, request) {
+      const way = wayOf(chain, request);
+      if (way.kind === "layers") {
+        const source = ociLayout(`kiln/tree@${way.digest}`, {
+          platform,
+          storeId: way.store,
+          ...sourceConstraints(request.title ?? step.title),
+        });
+        const next = { ...chain, state: chain.state.withOutput(source), force: isForced(chain) };
+        return Array.from({ length: way.layers }).reduce<ChainState>(
+          (made) => withLayerHistory(made, copiedBy(request)),
+          next,
+        );
+      }
       const seconds = facts.sourceDateEpoch ?? defaultFileTime;
       const action = copy(treeState(request.tree), {
         src: request.from,
@@ -163,11 +220,7 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
         ...(request.keepMtime ? {} : { createdTime: BigInt(seconds) * 1_000_000_000n }),
       });
       const state = chain.state.file(action, constraints(request.title ?? step.title));
-      // Not the title: a path of this machine's would make the image differ from one machine to the next.
-      return withLayerHistory(
-        { ...chain, state, force: isForced(chain) },
-        `COPY ${request.contents ? "directory" : "file"} ${request.to}`,
-      );
+      return withLayerHistory({ ...chain, state, force: isForced(chain) }, copiedBy(request));
     },
     copyImage(chain, { image: key, from, to, title }) {
       const source = image(key);
@@ -234,6 +287,11 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
       });
     },
   };
+}
+
+/** Not the step's title: a path of this machine's would make the image differ from one machine to the next. */
+function copiedBy({ contents, to }: CopyTreeRequest): string {
+  return `COPY ${contents ? "directory" : "file"} ${to}`;
 }
 
 function cdiDevice(options: AppliedStep["options"]): readonly string[] {

@@ -2,6 +2,7 @@ import type { Definition } from "../llb/definition.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Platform } from "../oci/platform.js";
 import type { SecretVariable } from "./secret.js";
+import type { TreeWay } from "./tree-way.js";
 
 /** A base image as the chosen daemon (or the layout on disk) resolved it. */
 export type BaseFact = RegistryBaseFact | LayoutBaseFact;
@@ -61,6 +62,11 @@ export interface Facts {
   readonly secrets: ReadonlyMap<string, readonly SecretVariable[]>;
   /** What frontends answered, asked for by `compile` with a `FrontendQuestion`. */
   readonly frontends: ReadonlyMap<string, FrontendFact>;
+  /**
+   * How copied trees come to the daemon, by copy; one that is missing is asked for with a `LayersQuestion`. Default: all
+   * are `local`.
+   */
+  readonly ways?: ReadonlyMap<string, TreeWay> | undefined;
   /** Default: only what is forced by its own step. */
   readonly force?: ForceFact | undefined;
   /** Session's ids of certificates that commands trust: of the whole build, and of steps by need id. */

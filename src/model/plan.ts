@@ -2,6 +2,7 @@ import type { CallSite } from "../errors.js";
 import type { Definition } from "../llb/definition.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import type { Platform } from "../oci/platform.js";
+import type { PlanCopy } from "./tree-way.js";
 
 /** One step of the chain as it appears in progress, errors and records. */
 export interface PlanStep {
@@ -40,6 +41,8 @@ export interface Plan {
   readonly steps: readonly PlanStep[];
   /** Keyed by op digest. */
   readonly commands: ReadonlyMap<string, PlanCommand>;
+  /** Copies of local trees' contents, in the order of the chain. */
+  readonly copies: readonly PlanCopy[];
   /** Ids (in `Needs.trees`) of the local trees that the definition reads. */
   readonly trees: readonly string[];
   /** Ids (in `Needs.bases`) of the OCI layouts that the session must serve. */

@@ -46,6 +46,8 @@ export interface ContentStore {
   begin?(): Promise<BlobWriter>;
   /** Notes that the daemon wants this blob to be in the store, whether or not it has to send it. */
   note?(digest: Digest): void;
+  /** Whether a blob of this size counts as being there though it is not: the daemon then does not send it. */
+  claims?(digest: Digest, size: number): boolean;
 }
 
 /** The blobs of an OCI layout, to be read. Its index is not looked at: the daemon asks by digest. */

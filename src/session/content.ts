@@ -130,7 +130,7 @@ async function write(call: ServerCall, store: ContentStore): Promise<void> {
       if (request.expected !== "") {
         expected = checkDigest(request.expected);
         store.note?.(expected);
-        if ((await store.info(expected)) !== undefined) {
+        if (store.claims?.(expected, total) === true || (await store.info(expected)) !== undefined) {
           throw new ServiceRefusal(status.ALREADY_EXISTS, `blob ${expected} exists`);
         }
       }

@@ -62,7 +62,7 @@ export async function runSessionSolve(
   };
   const services = sessionServices(owner, settings, {
     outputs,
-    stores: caches.stores,
+    stores: new Map([...(request.stores ?? []), ...caches.stores]),
     chooser: chooseOutputs === undefined ? undefined : choose,
   });
   await prepareOutputs(ordered);

@@ -1,6 +1,7 @@
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { ImageConfig } from "../oci/image-config.js";
+import type { ContentStore } from "../session/content-store.js";
 import type { Session } from "../session/session.js";
 import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import type { Gateway } from "./gateway/gateway.js";
@@ -30,6 +31,8 @@ export interface SolveRequest {
   readonly facts: DaemonFacts;
   /** Checked by `checkSolveSettings`. */
   readonly settings: SolveSettings;
+  /** Content stores by the id that the daemon asks for, beside those of the settings' layouts. */
+  readonly stores?: ReadonlyMap<string, ContentStore> | undefined;
   /** What is solved, or how that is found out once the session is open: it may ask the daemon for things first. */
   readonly solved: Solved | ((session: Session) => Promise<Solved>);
 }

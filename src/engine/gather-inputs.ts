@@ -206,7 +206,8 @@ function treeKey(
     readonly files: readonly (readonly [string, string])[];
   },
 ): string {
-  return shortHash(JSON.stringify([need.kind, root, need.mode, exclude, ...files]));
+  const times = need.times === undefined ? [] : [{ times: need.times }];
+  return shortHash(JSON.stringify([need.kind, root, need.mode, exclude, ...files, ...times]));
 }
 
 function shortHash(text: string): string {

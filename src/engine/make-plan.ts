@@ -1,17 +1,20 @@
 import { KilnError } from "../errors.js";
 import { builderVersion as builderVersionOf } from "../image/builder-version.js";
-import { compile } from "../image/compile.js";
+import { compile, planSteps } from "../image/compile.js";
 import type { Chain } from "../image/define-step.js";
-import { FrontendNeeded } from "../image/frontend-question.js";
+import { FrontendNeeded, type FrontendQuestion } from "../image/frontend-question.js";
+import { LayersNeeded, type LayersQuestion } from "../image/layers-question.js";
 import { randomId } from "../internal/random-id.js";
+import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { Facts, FrontendFact } from "../model/facts.js";
+import type { BaseFact, Facts, FrontendFact } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
+import type { TreeWay } from "../model/tree-way.js";
 import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
-import { mergeSourceLocks } from "../solver/source-lock/source-lock.js";
+import { mergeSourceLocks, type SourceLock } from "../solver/source-lock/source-lock.js";
 import { askFrontend } from "./ask-frontend.js";
 import type { BuildOptions } from "./build.js";
 import type { Gathered } from "./gather.js";
@@ -19,7 +22,7 @@ import { lockPlan, openLock } from "./lock-plan.js";
 import type { Mirrors } from "./mirrors.js";
 import { lockOfBases, resolveBases } from "./resolve-bases.js";
 
-/** What {@link makePlan} works with. */
+/** What {@link resolveFacts} and {@link compileChain} work with. */
 export interface MakePlanOptions {
   readonly client: Client;
   readonly session: Session;
@@ -30,10 +33,19 @@ export interface MakePlanOptions {
   readonly mirrors: Mirrors;
 }
 
-/** Asks the daemon what the chain leaves open (bases, Dockerfiles, locked sources), and compiles it. */
-export async function makePlan(image: Chain, options: MakePlanOptions): Promise<Plan> {
+/** A chain's facts, and what its sources are locked to. */
+export interface ResolvedChain {
+  readonly facts: Facts;
+  /** The lock with the bases as they were resolved; `undefined` = the build goes by none. */
+  readonly lock: SourceLock | undefined;
+  /** The lock before. */
+  readonly lockedBefore: SourceLock | undefined;
+}
+
+/** Has the daemon resolve a chain's bases. Rejects as {@link resolveBases} does. */
+export async function resolveFacts(options: MakePlanOptions): Promise<ResolvedChain> {
   const { client, session, gathered, settings, platform, mirrors } = options;
-  const { needs, inputs, found, secrets, caBundles } = gathered;
+  const { needs, inputs } = gathered;
   const locked = await openLock(settings);
   const bases = await resolveBases(needs, {
     connection: client.connection,
@@ -46,49 +58,113 @@ export async function makePlan(image: Chain, options: MakePlanOptions): Promise<
     lock: locked?.lock,
     pull: settings.pull,
   });
-  const frontends = new Map<string, FrontendFact>();
-  const facts: Facts = {
+  const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
+  return { facts: factsOf(gathered, platform, bases), lock, lockedBefore: locked?.lock };
+}
+
+/** The facts of a build whose bases are known. */
+export function factsOf(
+  { inputs, found, secrets, caBundles, builderVersion, force, sourceDateEpoch }: Gathered,
+  platform: Platform,
+  bases: ReadonlyMap<string, BaseFact>,
+): Facts {
+  return {
     platform,
     bases,
-    builderVersion: builderVersionOf(gathered.builderVersion).id,
+    builderVersion: builderVersionOf(builderVersion).id,
     trees: inputs.treeFacts,
     files: found.files,
     listings: found.listings,
     secrets: secrets.facts,
-    frontends,
-    force: gathered.force,
+    frontends: new Map(),
+    force,
     caBundle: caBundles.common,
     caBundles: caBundles.byStep,
-    sourceDateEpoch: gathered.sourceDateEpoch,
+    sourceDateEpoch,
     localUniqueId: randomId(),
   };
-  let lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
+}
+
+/** Decides how a copied tree comes to the daemon. */
+export type WayChooser = (question: LayersQuestion) => Promise<TreeWay>;
+
+/** What {@link compileChain} may be told. */
+export interface CompileChainOptions extends MakePlanOptions {
+  /** Default: all trees are sent file by file. */
+  readonly chooseWay?: WayChooser | undefined;
+  /** Answers of frontends so far, by question. Shared by compilations of one build. */
+  readonly answers?: Map<string, { readonly fact: FrontendFact; readonly lock: SourceLock }> | undefined;
+}
+
+/** Compiles a chain: asks the daemon about its Dockerfiles and locked sources, and how its trees are to come. */
+export async function compileChain(
+  image: Chain,
+  resolved: ResolvedChain,
+  options: CompileChainOptions,
+): Promise<Plan> {
+  const { client, session, gathered, settings, platform, mirrors, chooseWay, answers = new Map() } = options;
+  const frontends = new Map<string, FrontendFact>();
+  const ways = new Map<string, TreeWay>();
+  // What was solved on its own for a layer to be put on top of it: its steps are steps of this build.
+  const before: Definition[] = [];
+  const facts: Facts = {
+    ...resolved.facts,
+    frontends,
+    ways: chooseWay === undefined ? undefined : ways,
+  };
+  let { lock } = resolved;
   for (;;) {
     try {
       const compiled = compile(image, facts);
-      return await lockPlan(compiled, { client, settings, platform, lock, before: locked?.lock });
+      const plan = await lockPlan(compiled, {
+        ...{ client, settings, platform, lock, before: resolved.lockedBefore },
+      });
+      if (before.length === 0) return plan;
+      const definitions = plan.definition === undefined ? before : [...before, plan.definition];
+      return { ...plan, steps: planSteps(image, definitions) };
     } catch (error) {
+      if (error instanceof LayersNeeded && chooseWay !== undefined) {
+        const { question } = error;
+        if (ways.has(question.id)) throw new TypeError(`${question.title} asks twice`);
+        ways.set(question.id, await chooseWay(question));
+        if (question.before !== undefined) before.push(question.before);
+        continue;
+      }
       if (!(error instanceof FrontendNeeded)) throw error;
       const { question } = error;
       if (frontends.has(question.id)) throw new TypeError(`${question.title} asks twice`);
-      const { mirrorLayouts } = inputs;
-      const answer = await askFrontend(question, {
-        ...{ client, session, platform, settings, mirrors, mirrorLayouts, lock },
-      });
+      const key = keyOfQuestion(question);
+      const answer =
+        answers.get(key) ??
+        (await askFrontend(question, {
+          ...{ client, session, platform, settings, mirrors, lock },
+          mirrorLayouts: gathered.inputs.mirrorLayouts,
+        }));
+      answers.set(key, answer);
       frontends.set(question.id, answer.fact);
       lock &&= mergeSourceLocks(lock, answer.lock);
     }
   }
 }
 
+/** Equal for questions with equal answers. */
+function keyOfQuestion({ id, text, options, inputs }: FrontendQuestion): string {
+  const graphs = Object.entries(inputs).map(([name, { ops }]) => [name, ops.at(-1)?.digest]);
+  return JSON.stringify([id, text, options, graphs]);
+}
+
 /** The daemon's first Linux platform, or the one asked for if any worker has it. */
 export function choosePlatform(wanted: BuildOptions["platform"], facts: DaemonFacts): Platform {
-  if (wanted !== undefined)
-    return typeof wanted === "string" ? parsePlatform(wanted) : normalizePlatform(wanted);
+  if (wanted !== undefined) return platformAsked(wanted);
   const offered = facts.workers.flatMap(({ platforms }) => platforms);
   const linux = offered.find(({ os }) => os === "linux");
   if (linux !== undefined) return linux;
   throw new KilnError("ERR_KILN_UNSUPPORTED", `the daemon at ${facts.address} offers no Linux platform`, {
     hint: "Name the platform to build for.",
   });
+}
+
+/** A platform as a build's options have it. */
+export function platformAsked(wanted: string | Platform): Platform {
+  return typeof wanted === "string" ? parsePlatform(wanted) : normalizePlatform(wanted);
 }

@@ -6,7 +6,7 @@ import type { Client } from "../solver/client.js";
 import { sessionServices } from "../solver/session-services.js";
 import type { BuildOptions } from "./build.js";
 import { type EngineSettings, gather, withRootfs } from "./gather.js";
-import { choosePlatform, makePlan } from "./make-plan.js";
+import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
 
 /** Makes the plan that a build would carry out; runs nothing, and writes nothing but a lock file that is named. */
 export async function planOnly(
@@ -29,7 +29,8 @@ export async function planOnly(
   const session = openSession(client.connection, { services: services.services, sharedKey: hostname() });
   try {
     const { mirrors } = engine;
-    return await makePlan(image, { client, session, gathered, settings, platform, mirrors });
+    const making = { client, session, gathered, settings, platform, mirrors };
+    return await compileChain(image, await resolveFacts(making), making);
   } finally {
     await session.close();
     await services.settled();

@@ -8,7 +8,7 @@ import type { BuildOptions, BuildResult } from "./build.js";
 import { withBase, withStep } from "./build-error.js";
 import { withDevices } from "./device-rights.js";
 import { type EngineSettings, gather, withRootfs } from "./gather.js";
-import { choosePlatform, makePlan } from "./make-plan.js";
+import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
 import { preparePublication } from "./publish.js";
 import { type StepTimeouts, watchTimeouts } from "./step-timeouts.js";
 import { type StepTracker, trackSteps } from "./step-tracker.js";
@@ -68,7 +68,8 @@ export async function runBuild(
             emit(phase("resolve", "resolving the base"));
           }
           const { mirrors } = engine;
-          plan = await makePlan(image, { client, session, gathered, settings, platform, mirrors });
+          const making = { client, session, gathered, settings, platform, mirrors };
+          plan = await compileChain(image, await resolveFacts(making), making);
           tracker = trackSteps(plan);
           timeouts = watchTimeouts(plan);
           timeouts.signal.addEventListener("abort", () => stop.abort(timeouts?.signal.reason), {

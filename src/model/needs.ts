@@ -67,6 +67,8 @@ export interface TreeNeed {
   readonly ignoreFiles: readonly string[];
   /** Further files by their path in the directory, in place of what is there; nothing ignores them. */
   readonly files?: Readonly<Record<string, string>> | undefined;
+  /** `"keep"` = file times count: they are sent as they are on this machine. Default: they are nobody's matter. */
+  readonly times?: "keep" | undefined;
   /** `"own"` keeps each file's own permission bits, `"normalize"` sends 0755 (directories, executables) or 0644. */
   readonly mode: "own" | "normalize";
   /** The step that reads it, for messages: `addLocalDir("./src", "/app")`. */

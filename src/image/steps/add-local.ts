@@ -50,8 +50,17 @@ export const addLocalFile: Step<AddLocalInput<AddLocalFileOptions>> = defineStep
     return { ...args, remotePath: target };
   },
   title: ({ localPath, remotePath }) => `addLocalFile ${localPath} → ${remotePath}`,
-  needs: ({ localPath, mode }) => ({
-    trees: { source: { kind: "file", path: localPath, ignore: [], ignoreFiles: [], mode } },
+  needs: ({ localPath, mode, keepMtime }) => ({
+    trees: {
+      source: {
+        kind: "file",
+        path: localPath,
+        ignore: [],
+        ignoreFiles: [],
+        mode,
+        times: keepMtime ? "keep" : undefined,
+      },
+    },
   }),
   lower: (chain, { remotePath, keepMtime }, context) =>
     context.copyTree(chain, {
@@ -72,7 +81,7 @@ export const addLocalDir: Step<AddLocalInput<AddLocalDirOptions>> = defineStep({
   validate: (input: AddLocalInput<AddLocalDirOptions>): AddLocalArgs =>
     checkInput("addLocalDir", input, ["ignore"]),
   title: ({ localPath, remotePath }) => `addLocalDir ${localPath} → ${remotePath}`,
-  needs: ({ localPath, ignore, ignoreFile, mode }) => ({
+  needs: ({ localPath, ignore, ignoreFile, mode, keepMtime }) => ({
     trees: {
       source: {
         kind: "dir",
@@ -80,6 +89,7 @@ export const addLocalDir: Step<AddLocalInput<AddLocalDirOptions>> = defineStep({
         ignore,
         ignoreFiles: ignoreFile === undefined ? [] : ["ignore"],
         mode,
+        times: keepMtime ? "keep" : undefined,
       },
     },
     ...(ignoreFile === undefined ? {} : { files: { ignore: { path: ignoreFile } } }),

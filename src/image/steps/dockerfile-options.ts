@@ -57,7 +57,8 @@ export function contextNeeds(
     dockerfile: true,
     trees: {
       context: {
-        ...{ kind: "dir", path: contextDir, mode: "own", files },
+        // COPY keeps the times that files have in the context.
+        ...{ kind: "dir", path: contextDir, mode: "own", times: "keep", files },
         ...{ ignore: ignored?.ignore ?? [], ignoreFiles: keys },
       },
     },

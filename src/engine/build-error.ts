@@ -5,7 +5,7 @@ import { parseReference } from "../oci/reference.js";
 import { SolveError } from "../solver/solve-error.js";
 
 /** Adds what the plan knows of the failed op: the chain step, its command, and the user's call. */
-export function withStep(error: unknown, plan: Plan): unknown {
+export function withStep(error: unknown, plan: Pick<Plan, "steps" | "commands">): unknown {
   if (!(error instanceof SolveError) || error.vertex === undefined) return error;
   const { vertex } = error;
   const step = plan.steps.find(({ vertices }) => vertices.includes(vertex));

@@ -44,11 +44,16 @@ export interface BuildOptions extends Omit<SolveSettings, (typeof chainSettings)
    * by its digest, `Image.fromId`. The name moves once the image is there whole. Deleting caches does not touch it.
    */
   readonly publish?: string | undefined;
+  /**
+   * What records call the build (`kiln cache ls`, `kiln explain`), and by which a build is compared with the last one of
+   * its name. Default: the file and line of the chain's first call.
+   */
+  readonly name?: string | undefined;
 }
 
 /** Keys of {@link BuildOptions} that no solve has. */
 export const buildOptionKeys: readonly string[] = [
-  ...["platform", "cwd", "builderVersion", "caBundle", "forceBuild", "ignoreCache", "publish"],
+  ...["platform", "cwd", "builderVersion", "caBundle", "forceBuild", "ignoreCache", "publish", "name"],
 ];
 
 /** Settings of a solve that a chain makes by itself. */
@@ -69,11 +74,23 @@ export interface CacheSummary {
 
 /** What a finished build made. */
 export interface BuildResult extends BuildRecord {
+  /** Nothing was solved: what the build would make was there, and was checked to be. */
+  readonly verified: boolean;
   readonly cache: CacheSummary;
   /** The daemon's raw answer, e.g. `containerimage.digest`; all outputs write into the one record. */
   readonly exporterResponse: Readonly<Record<string, string>>;
   /** What failed although the build succeeded: caches that could not be imported, or exported under `ignoreError`. */
   readonly ignoredFailures: readonly IgnoredFailure[];
+}
+
+/** A build's steps, and how many of them were cached. */
+export function summaryOf(steps: readonly StepRecord[]): {
+  readonly steps: readonly StepRecord[];
+  readonly cache: CacheSummary;
+} {
+  const count = (wanted: StepRecord["outcome"]): number =>
+    steps.filter(({ outcome }) => outcome === wanted).length;
+  return { steps, cache: { cached: count("cached"), ran: count("ran"), steps } };
 }
 
 /**

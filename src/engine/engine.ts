@@ -7,7 +7,7 @@ import { cacheDirectory } from "../internal/cache-directory.js";
 import { captureCallSite } from "../internal/call-site.js";
 import { checkOptions } from "../internal/check-options.js";
 import { randomId } from "../internal/random-id.js";
-import { checkChoice } from "../llb/check-argument.js";
+import { checkChoice, checkText } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
@@ -149,9 +149,9 @@ export class Engine implements AsyncDisposable {
     const result = (async () => {
       const { runBuild } = await import("./run-build.js");
       // Local problems come first, before gRPC is even loaded and a connection made.
-      const client = await this.client();
       return runBuild(image, options, {
-        client,
+        address: this.address,
+        connect: () => this.client(),
         engine: this.#settings(),
         ref,
         emit: (event) => hub.push(event),
@@ -231,5 +231,6 @@ function checkBuild(call: string, image: Image, options: BuildOptions): void {
   if (options.builderVersion !== undefined) builderVersion(options.builderVersion);
   for (const key of ["forceBuild", "ignoreCache"] as const) checkFlag(call, key, options[key], false);
   if (options.caBundle !== undefined) checkCaBundle(call, options.caBundle);
+  if (options.name !== undefined) checkText(call, "name", options.name);
   if (options.publish !== undefined) parseImageName(options.publish, { location: captureCallSite() });
 }

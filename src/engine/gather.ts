@@ -64,6 +64,7 @@ export async function gather(image: Chain, options: BuildOptions, engine: Engine
     forceBuild,
     ignoreCache,
     publish,
+    name: _name,
     ...told
   } = options;
   const cwd = resolve(where ?? ".");

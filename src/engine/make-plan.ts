@@ -1,25 +1,25 @@
 import { KilnError } from "../errors.js";
-import { builderVersion as builderVersionOf } from "../image/builder-version.js";
 import { compile, planSteps } from "../image/compile.js";
 import type { Chain } from "../image/define-step.js";
 import { FrontendNeeded, type FrontendQuestion } from "../image/frontend-question.js";
 import { LayersNeeded, type LayersQuestion } from "../image/layers-question.js";
-import { randomId } from "../internal/random-id.js";
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { BaseFact, Facts, FrontendFact } from "../model/facts.js";
+import type { Facts, FrontendFact } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
-import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
+import type { Platform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { mergeSourceLocks, type SourceLock } from "../solver/source-lock/source-lock.js";
 import { askFrontend } from "./ask-frontend.js";
 import type { BuildOptions } from "./build.js";
+import { factsOf, platformAsked } from "./facts-of.js";
 import type { Gathered } from "./gather.js";
-import { lockPlan, openLock } from "./lock-plan.js";
+import { lockPlan } from "./lock-plan.js";
 import type { Mirrors } from "./mirrors.js";
+import { openLock } from "./open-lock.js";
 import { lockOfBases, resolveBases } from "./resolve-bases.js";
 
 /** What {@link resolveFacts} and {@link compileChain} work with. */
@@ -60,29 +60,6 @@ export async function resolveFacts(options: MakePlanOptions): Promise<ResolvedCh
   });
   const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
   return { facts: factsOf(gathered, platform, bases), lock, lockedBefore: locked?.lock };
-}
-
-/** The facts of a build whose bases are known. */
-export function factsOf(
-  { inputs, found, secrets, caBundles, builderVersion, force, sourceDateEpoch }: Gathered,
-  platform: Platform,
-  bases: ReadonlyMap<string, BaseFact>,
-): Facts {
-  return {
-    platform,
-    bases,
-    builderVersion: builderVersionOf(builderVersion).id,
-    trees: inputs.treeFacts,
-    files: found.files,
-    listings: found.listings,
-    secrets: secrets.facts,
-    frontends: new Map(),
-    force,
-    caBundle: caBundles.common,
-    caBundles: caBundles.byStep,
-    sourceDateEpoch,
-    localUniqueId: randomId(),
-  };
 }
 
 /** Decides how a copied tree comes to the daemon. */
@@ -162,9 +139,4 @@ export function choosePlatform(wanted: BuildOptions["platform"], facts: DaemonFa
   throw new KilnError("ERR_KILN_UNSUPPORTED", `the daemon at ${facts.address} offers no Linux platform`, {
     hint: "Name the platform to build for.",
   });
-}
-
-/** A platform as a build's options have it. */
-export function platformAsked(wanted: string | Platform): Platform {
-  return typeof wanted === "string" ? parsePlatform(wanted) : normalizePlatform(wanted);
 }

@@ -17,9 +17,9 @@ import {
   type PullMode,
   type SourceLock,
 } from "../solver/source-lock/source-lock.js";
-import { imageScheme, nameOfSource } from "../solver/source-lock/source-name.js";
 import { baseErrorFrom } from "../solver/translate-solve-error.js";
 import type { LocalInputs } from "./gather-inputs.js";
+import { nameOfBase, resolveLayoutBase } from "./given-base.js";
 import { type Mirrors, mirrored } from "./mirrors.js";
 
 /** What {@link resolveBases} works with. */
@@ -59,13 +59,7 @@ export async function resolveBases(
       if (need.kind === "registry") remote.push(need);
       continue;
     }
-    const image = await found.layout.image(found.ref, platform);
-    facts.set(need.id, {
-      kind: "oci-layout",
-      store: found.store,
-      digest: image.root.digest,
-      config: image.config,
-    });
+    facts.set(need.id, await resolveLayoutBase(found, platform));
   }
   if (remote.length > 0) {
     await withGateway(
@@ -94,15 +88,6 @@ export function lockOfBases(
     return fact?.kind !== "registry" || name === undefined ? [] : [{ ...name, digest: fact.digest }];
   });
   return mergeSourceLocks(options.lock ?? emptySourceLock, { version: 1, sources });
-}
-
-/** The base's name in a lock; `undefined` for one that names a digest. */
-function nameOfBase(
-  { ref }: RegistryBaseNeed,
-  platform: Platform,
-): Pick<LockedImage, "type" | "source" | "platform"> | undefined {
-  const name = nameOfSource({ identifier: `${imageScheme}${ref}`, attrs: {}, platform });
-  return name?.type === "image" ? name : undefined;
 }
 
 async function resolveRemote(

@@ -24,7 +24,7 @@ interface Running {
  * Makes the watch over a plan's steps. A step's time runs while any of its ops does; the daemon's queue and its caches
  * do not count.
  */
-export function watchTimeouts(plan: Plan): StepTimeouts {
+export function watchTimeouts(plan: Pick<Plan, "steps">): StepTimeouts {
   const stop = new AbortController();
   const limited = plan.steps.filter(({ timeoutMs }) => timeoutMs !== undefined);
   const stepOf = new Map(limited.flatMap((step) => step.vertices.map((vertex) => [vertex, step] as const)));

@@ -1,24 +1,27 @@
 import type { StepRecord } from "../model/build-record.js";
 import type { BuildEvent, SolveEvent } from "../model/events.js";
-import type { Plan } from "../model/plan.js";
+import type { PlanStep } from "../model/plan.js";
 
 interface VertexOutcome {
   outcome: "cached" | "ran" | "failed" | "canceled";
   durationMs: number;
 }
 
-/** Follows a solve's events by chain step. */
+/** Follows the events of a build's solves by chain step. */
 export interface StepTracker {
+  /** Steps as a definition has them, before it is solved. */
+  expect(steps: readonly PlanStep[]): void;
+  /** Nothing of these steps will be solved: the daemon has what they made. */
+  assume(steps: readonly PlanStep[]): void;
   /** The event with the step it belongs to. */
   tag(event: SolveEvent): BuildEvent;
-  /** How each step of the plan has ended so far. */
-  records(): readonly StepRecord[];
+  /** How each step of the build's plan has ended so far. */
+  records(steps: readonly PlanStep[]): readonly StepRecord[];
 }
 
-/** Makes a {@link StepTracker} for a plan. */
-export function trackSteps(plan: Plan): StepTracker {
+/** Makes a {@link StepTracker}. */
+export function trackSteps(): StepTracker {
   const stepOf = new Map<string, number>();
-  for (const step of plan.steps) for (const vertex of step.vertices) stepOf.set(vertex, step.index);
   const vertices = new Map<string, VertexOutcome>();
   const transferred = new Set<string>();
   const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
@@ -31,6 +34,12 @@ export function trackSteps(plan: Plan): StepTracker {
     });
   };
   return {
+    expect(steps) {
+      for (const step of steps) for (const vertex of step.vertices) stepOf.set(vertex, step.index);
+    },
+    assume(steps) {
+      for (const step of steps) for (const vertex of step.vertices) note(vertex, "cached", 0);
+    },
     tag(event) {
       if (event.type === "vertex.cached") note(event.vertex, "cached", 0);
       else if (event.type === "vertex.done") note(event.vertex, "ran", event.durationMs);
@@ -40,8 +49,8 @@ export function trackSteps(plan: Plan): StepTracker {
       const step = "vertex" in event ? stepOf.get(event.vertex) : undefined;
       return step === undefined ? event : { ...event, step };
     },
-    records: () =>
-      plan.steps.map((step) => {
+    records: (steps) =>
+      steps.map((step) => {
         const seen = step.vertices.flatMap((vertex) => vertices.get(vertex) ?? []);
         // A source is asked for its digest in every build. It counts where it is all there is to a step, and
         // then as work only if anything was transferred.

@@ -81,7 +81,8 @@ Examples:
         const image = await loadRecipe(recipe, process.cwd());
         const { connect, build } = chainOptions(flags);
         const { publish } = flags;
-        const options = { ...solve, ...build, publish, outputs, platform: flags.platform, cwd, signal };
+        const name = recipe;
+        const options = { ...solve, ...build, name, publish, outputs, platform: flags.platform, cwd, signal };
         result = await withEngine(flags, (engine) => follow(engine.build(image, options), view), connect);
       } finally {
         view.close();

@@ -1,0 +1,28 @@
+import type { CacheIndex } from "../cache/cache-index.js";
+import type { Chain } from "../image/define-step.js";
+import type { BuildEvent } from "../model/events.js";
+import type { Client } from "../solver/client.js";
+import type { BuildOptions } from "./build.js";
+import type { EngineSettings, Gathered } from "./gather.js";
+import type { ScannedInputs } from "./scan-inputs.js";
+
+/** What a build runs with. */
+export interface RunBuildContext {
+  /** The daemon's. */
+  readonly address: string;
+  /** Connects, and loads gRPC for it. */
+  readonly connect: () => Promise<Client>;
+  readonly engine: EngineSettings;
+  readonly ref: string;
+  readonly emit: (event: BuildEvent) => void;
+}
+
+/** A build whose local part is done. */
+export interface BuildJob extends RunBuildContext {
+  readonly image: Chain;
+  readonly options: BuildOptions;
+  readonly index: CacheIndex;
+  readonly gathered: Gathered;
+  readonly scans: ScannedInputs;
+  readonly startedAt: number;
+}

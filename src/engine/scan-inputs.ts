@@ -1,0 +1,68 @@
+import type { CacheIndex } from "../cache/cache-index.js";
+import { manifestTree } from "../cache/manifest-tree.js";
+import { scanTree } from "../cache/scan-tree.js";
+import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { Gathered } from "./gather.js";
+
+/** A local tree of a build, as it is now. */
+export interface ScannedInput {
+  /** Names the tree in the index: what lies where, and what of it counts. */
+  readonly key: string;
+  readonly manifest: TreeManifest;
+  /** Where a path of it lies on disk. */
+  readonly locate: (path: string) => string;
+}
+
+/** The local trees of a build, by need id. */
+export type ScannedInputs = ReadonlyMap<string, ScannedInput>;
+
+/**
+ * Looks through a build's local trees; what has not changed since the last time is not read.
+ *
+ * Rejects with `ERR_KILN_FILE_UNREADABLE`, with `ERR_KILN_FILE_CHANGED` for a file that is written to all the while, or the
+ * signal's reason.
+ */
+export async function scanInputs(
+  gathered: Gathered,
+  options: { readonly index: CacheIndex; readonly signal: AbortSignal | undefined },
+): Promise<ScannedInputs> {
+  const { needs, inputs } = gathered;
+  const byName = new Map<string, ScannedInput>();
+  const scans = new Map<string, ScannedInput>();
+  for (const { id } of needs.trees) {
+    const fact = inputs.treeFacts.get(id);
+    const source = fact && inputs.sources.get(fact.name);
+    if (fact === undefined || source === undefined) continue;
+    let scan = byName.get(fact.name);
+    if (scan === undefined) {
+      const { manifest } = await scanTree(source, {
+        store: options.index,
+        key: fact.sharedKeyHint,
+        signal: options.signal,
+      });
+      scan = { key: fact.sharedKeyHint, manifest, locate: source.locate };
+      byName.set(fact.name, scan);
+    }
+    scans.set(id, scan);
+  }
+  return scans;
+}
+
+/** The same build with its trees as they were scanned: what is sent is that, or nothing. */
+export function withScans(gathered: Gathered, scans: ScannedInputs): Gathered {
+  const { needs, inputs, settings } = gathered;
+  const trees = new Map(settings.trees ?? []);
+  for (const { id, times } of needs.trees) {
+    const fact = inputs.treeFacts.get(id);
+    const scan = scans.get(id);
+    const tree = fact && inputs.trees.get(fact.name);
+    if (fact === undefined || scan === undefined || tree === undefined) continue;
+    trees.set(fact.name, manifestTree(scan.manifest, tree, { times }));
+  }
+  return { ...gathered, settings: { ...settings, trees } };
+}
+
+/** Digests of trees by need id. */
+export function digestsOf(scans: ScannedInputs): ReadonlyMap<string, string> {
+  return new Map([...scans].map(([id, { manifest }]) => [id, manifest.digest]));
+}

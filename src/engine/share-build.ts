@@ -1,0 +1,72 @@
+import { join } from "node:path";
+import { sharedRun } from "../cache/shared-run.js";
+import { createDeferred } from "../internal/deferred.js";
+import type { BuildEvent } from "../model/events.js";
+import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
+import type { BuildResult } from "./build.js";
+import { buildCodecs } from "./build-codecs.js";
+
+/** The build is this call's to carry out, for all who asked for the same one. */
+export interface BuildLead {
+  /** Tells all of them, this call too. */
+  readonly emit: (event: BuildEvent) => void;
+  /** Aborts once nobody wants the build any more. */
+  readonly signal: AbortSignal;
+  /** Ends it for all of them; resolves with this call's own answer. To be called once. */
+  readonly end: (outcome: Promise<BuildResult>) => Promise<BuildResult>;
+}
+
+/** What {@link shareBuild} goes by. */
+export interface ShareBuildOptions {
+  readonly cacheDir: string;
+  /** See `BuildIdentity`. */
+  readonly key: string;
+  readonly emit: (event: BuildEvent) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Finds out who carries out a build that others, in this process or another, may be asking for right now.
+ *
+ * Resolves with the lead, or with the result once somebody else's build has ended well. Rejects with that one's error, or
+ * the signal's reason.
+ */
+export async function shareBuild(
+  options: ShareBuildOptions,
+): Promise<{ readonly lead: BuildLead } | { readonly result: BuildResult }> {
+  const { cacheDir, key, emit, signal } = options;
+  const begun = createDeferred<{ readonly lead: BuildLead }>();
+  const outcome = createDeferred<BuildResult>();
+  outcome.promise.catch(() => {});
+  const shared = sharedRun<BuildResult, BuildEvent>({
+    dir: join(cacheDir, "running"),
+    key,
+    codecs: buildCodecs,
+    retention: eventRetention,
+    dropped: logsDropped,
+    emit,
+    signal,
+    onTakeOver: (by) =>
+      emit({
+        type: "phase",
+        phase: "solve",
+        message: `the process that built this is gone: ${by === "self" ? "building it here" : "following another"}`,
+        at: Date.now(),
+      }),
+    run(tell, wanted) {
+      begun.resolve({
+        lead: {
+          emit: tell,
+          signal: wanted,
+          async end(ended) {
+            outcome.resolve(ended);
+            return (await shared).result;
+          },
+        },
+      });
+      return outcome.promise;
+    },
+  });
+  shared.catch(() => {});
+  return Promise.race([begun.promise, shared.then(({ result }) => ({ result }))]);
+}

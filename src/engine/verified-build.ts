@@ -1,0 +1,121 @@
+import { compile } from "../image/compile.js";
+import type { OutputRecord, StepRecord } from "../model/build-record.js";
+import type { Facts } from "../model/facts.js";
+import type { Platform } from "../oci/platform.js";
+import { type BuildResult, summaryOf } from "./build.js";
+import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identity.js";
+import type { BuildJob } from "./build-job.js";
+import { checkContextOf } from "./check-context.js";
+import { factsOf } from "./facts-of.js";
+import { type Gathered, withRootfs } from "./gather.js";
+import { knownBases, knownPlatform } from "./known-facts.js";
+import { openLock } from "./open-lock.js";
+import { checkOutputs, type OutputStamp } from "./output-checks.js";
+import { digestsOf } from "./scan-inputs.js";
+
+/** What the index keeps of a build that succeeded, by the build's key. */
+export interface StoredResult {
+  readonly version: 1;
+  /** The build that made it. */
+  readonly ref: string;
+  readonly digest: string | undefined;
+  readonly outputs: readonly OutputRecord[];
+  readonly stamps: readonly OutputStamp[];
+  readonly steps: readonly StepRecord[];
+  readonly exporterResponse: Readonly<Record<string, string>>;
+}
+
+/** Why a build has to be solved whatever the index says; `undefined` = it need not be. */
+export function whyAlwaysSolved({ settings, force, needs, publish }: Gathered): string | undefined {
+  const outputs = settings.outputs ?? [];
+  if (force !== undefined) return "forced";
+  if (outputs.length === 0 && publish === undefined) return "nothing is written that could be there already";
+  if (settings.chooseOutputs !== undefined) return "outputs are chosen later";
+  if (settings.verifySource !== undefined) return "sources are judged one by one";
+  if ((settings.cacheExports ?? []).length > 0) return "caches are exported";
+  if (needs.devices.length > 0) return "devices are looked for on the daemon";
+  if (outputs.some((output) => "target" in output && typeof output.target === "function")) {
+    return "an output is a stream";
+  }
+  return undefined;
+}
+
+/** A build that needed no solve, and what it was. */
+export interface VerifiedBuild {
+  readonly result: BuildResult;
+  readonly identity: BuildIdentity;
+  readonly facts: Facts;
+}
+
+/**
+ * The result of a build without asking a daemon anything, if all that it is made of is known and all that it would make
+ * is really there.
+ */
+export async function answerFromIndex(job: BuildJob): Promise<VerifiedBuild | undefined> {
+  const { image, index, gathered: local, options, address, engine, scans } = job;
+  const { needs, settings } = local;
+  if (!index.enabled || needs.usesDockerfile || whyAlwaysSolved(local) !== undefined) return undefined;
+  const platform = await knownPlatform(options.platform, address, index);
+  if (platform === undefined) return undefined;
+  const gathered = await withRootfs(local, { platform, cacheDir: engine.cacheDir });
+  const locked = await openLock(settings);
+  const bases = await knownBases(needs, {
+    ...{ index, platform, settings, inputs: gathered.inputs, mirrors: engine.mirrors },
+    lock: locked?.lock,
+  });
+  if (bases === undefined) return undefined;
+  const facts = factsOf(gathered, platform, bases);
+  const identity = identifyBuild(compile(image, identityFacts(facts, digestsOf(scans))), gathered);
+  const result = await answerUnsolved(identity, job, platform);
+  return typeof result === "string" ? undefined : { result, identity, facts };
+}
+
+/**
+ * The result of a build out of the index, if everything that it would make is really there; else why not, in words.
+ *
+ * Never rejects for what is wrong with the index or the outputs: whatever is in doubt is a reason to build.
+ */
+export async function answerUnsolved(
+  identity: BuildIdentity,
+  job: BuildJob,
+  platform: Platform,
+): Promise<BuildResult | string> {
+  const { index, gathered } = job;
+  const always = whyAlwaysSolved(gathered);
+  if (always !== undefined) return always;
+  const [moving] = identity.moving;
+  if (moving !== undefined) return `${moving} may change`;
+  const stored = await index.read("results", identity.key);
+  if (!isStoredResult(stored)) return "nothing is recorded of such a build";
+  const missing = await checkOutputs(gathered.settings.outputs ?? [], stored.stamps, checkContextOf(job));
+  return missing ?? unsolved(stored, job, platform);
+}
+
+function unsolved(
+  stored: StoredResult,
+  { ref, address, startedAt }: BuildJob,
+  platform: Platform,
+): BuildResult {
+  const steps = stored.steps.map((step): StepRecord => {
+    const { index, id, title, outcome } = step;
+    return { index, id, title, outcome: outcome === "config" ? "config" : "cached", durationMs: 0 };
+  });
+  return {
+    ref,
+    platform,
+    daemon: address,
+    digest: stored.digest,
+    outputs: stored.outputs,
+    startedAt,
+    durationMs: Date.now() - startedAt,
+    verified: true,
+    ...summaryOf(steps),
+    exporterResponse: stored.exporterResponse,
+    ignoredFailures: [],
+  };
+}
+
+function isStoredResult(value: unknown): value is StoredResult {
+  if (typeof value !== "object" || value === null) return false;
+  return Reflect.get(value, "version") === 1 && Array.isArray(Reflect.get(value, "stamps"));
+}

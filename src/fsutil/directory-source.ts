@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import {
   type BigIntStats,
   type Dirent,
@@ -15,8 +14,7 @@ import type { FileStat } from "./file-stat.js";
 import { readSortedDirectory } from "./sorted-directory.js";
 import type { Visit } from "./tree-filter.js";
 import type { SourceEntry, SourceStat, TreeSource } from "./tree-source.js";
-
-const REPLACEMENT = "\ufffd";
+import { checkUtf8Name, readUtf8Link } from "./utf8-names.js";
 
 /**
  * A directory on disk as the source of a tree. The root itself may be a symlink; below it none is followed.
@@ -126,7 +124,7 @@ class DirectoryEntry implements SourceEntry {
       // Something else has taken its place since the directory was read: gone, as far as this walk goes.
       if (found.isDirectory() !== this.isDirectory) return undefined;
       this.size = Number(found.size);
-      const linkname = found.isSymbolicLink() ? readTarget(this.absolute) : "";
+      const linkname = found.isSymbolicLink() ? readUtf8Link(this.absolute) : "";
       const shared = found.nlink > 1n && !found.isDirectory() && !found.isSymbolicLink();
       return {
         stat: toFileStat(this.path, found, linkname),
@@ -138,37 +136,17 @@ class DirectoryEntry implements SourceEntry {
     }
   }
 
-  /** Refuses a name that is no UTF-8: it cannot travel in a protobuf string, nor be opened by this spelling. */
+  /** Refuses a name that is no UTF-8. */
   checkName(): void {
     const { name } = this.#dirent;
-    if (!name.includes(REPLACEMENT)) return;
-    const parent = this.absolute.slice(0, -name.length);
-    const spelled = Buffer.from(name);
-    if (readdirSync(parent, { encoding: "buffer" }).some((raw) => raw.equals(spelled))) return;
-    throw new KilnError(
-      "ERR_KILN_FILE_UNREADABLE",
-      `the name of ${JSON.stringify(this.absolute)} is not valid UTF-8`,
-      { hint: "Rename it, or leave it out with an ignore pattern." },
-    );
+    checkUtf8Name(this.absolute.slice(0, -name.length), name);
   }
-}
-
-function readTarget(absolute: string): string {
-  const target = readlinkSync(absolute, { encoding: "buffer" });
-  if (!isUtf8(target)) {
-    throw new KilnError(
-      "ERR_KILN_FILE_UNREADABLE",
-      `the target of the symlink ${absolute} is not valid UTF-8`,
-      { hint: "Make the link anew, or leave it out with an ignore pattern." },
-    );
-  }
-  return target.toString("utf8");
 }
 
 /** Builds the stat of a path from what the operating system says about it. */
 export function toFileStat(path: string, found: BigIntStats, linkname: string): FileStat {
   const mode = fileModeFromPosix(Number(found.mode));
-  const device = (mode & FileMode.DEVICE) === 0 ? 0n : found.rdev;
+  const [devmajor, devminor] = (mode & FileMode.DEVICE) === 0 ? [0, 0] : deviceNumbers(found.rdev);
   return {
     path,
     // A socket travels as an empty file, as tar knows no sockets.
@@ -178,8 +156,13 @@ export function toFileStat(path: string, found: BigIntStats, linkname: string): 
     size: (mode & FileMode.DIRECTORY) === 0 ? Number(found.size) : 0,
     modTime: found.mtimeNs,
     linkname,
-    devmajor: Number((device >> 8n) & 0xfffn),
-    devminor: Number((device & 0xffn) | ((device >> 12n) & 0xfff00n)),
+    devmajor,
+    devminor,
     xattrs: undefined,
   };
+}
+
+/** Major and minor number of a device, from Linux's `st_rdev`. */
+export function deviceNumbers(rdev: bigint): readonly [major: number, minor: number] {
+  return [Number((rdev >> 8n) & 0xfffn), Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n))];
 }

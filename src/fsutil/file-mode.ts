@@ -65,3 +65,10 @@ export function isSymlinkMode(mode: number): boolean {
 export function isRegularMode(mode: number): boolean {
   return (mode & FileMode.TYPE) === 0;
 }
+
+/** 0755 for directories and for what its owner may execute, else 0644, nothing above; symlinks stay. */
+export function normalizedMode(mode: number): number {
+  if (isSymlinkMode(mode)) return mode;
+  const permissions = isDirectoryMode(mode) || (mode & 0o100) !== 0 ? 0o755 : 0o644;
+  return ((mode & FileMode.TYPE) | permissions) >>> 0;
+}

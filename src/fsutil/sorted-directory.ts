@@ -38,6 +38,23 @@ export function* readSortedDirectory(
   return yield* mergeRuns(runs);
 }
 
+/**
+ * The names in a directory in byte order, without what they are; for the rest like {@link readSortedDirectory}.
+ */
+export function* readSortedNames(absolute: string, size: number): Generator<void, readonly string[], void> {
+  if (size > LARGE_DIRECTORY) return (yield* readSortedDirectory(absolute, size)).map(({ name }) => name);
+  return sortNames(readdirSync(absolute));
+}
+
+function sortNames(names: string[]): readonly string[] {
+  const special = names.some((name) => SURROGATES_AND_ABOVE.test(name));
+  for (let index = 1; index < names.length; index += 1) {
+    const [a = "", b = ""] = [names[index - 1], names[index]];
+    if (special ? compareNames(a, b) > 0 : a > b) return special ? names.sort(compareNames) : names.sort();
+  }
+  return names;
+}
+
 function sortEntries(entries: Dirent[]): Dirent[] {
   const compare = comparisonFor(entries);
   // The operating system's library often sorts already.

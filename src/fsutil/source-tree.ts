@@ -1,4 +1,4 @@
-import { FileMode, isDirectoryMode, isSymlinkMode } from "./file-mode.js";
+import { FileMode, normalizedMode } from "./file-mode.js";
 import type { FileStat } from "./file-stat.js";
 import { dropInner, followPaths } from "./follow-paths.js";
 import { Pacer } from "./pacer.js";
@@ -226,10 +226,4 @@ function applyView(stat: FileStat, view: TreeViewOptions): FileStat | undefined 
     throw new TypeError(`map changed the path, size, kind or link target of ${stat.path}`);
   }
   return mapped;
-}
-
-function normalizedMode(mode: number): number {
-  if (isSymlinkMode(mode)) return mode;
-  const permissions = isDirectoryMode(mode) || (mode & 0o100) !== 0 ? 0o755 : 0o644;
-  return ((mode & FileMode.TYPE) | permissions) >>> 0;
 }

@@ -23,15 +23,27 @@ export interface WalkEntry {
 /** Takes an entry of a walk; `true` says that nothing inside it is wanted. */
 export type Visit<E extends WalkEntry> = (entry: E) => boolean;
 
+/**
+ * What becomes of a path: `"in"` passes, `"out"` does not, and with a directory nothing inside it. `"through"` is a
+ * directory that does not pass by itself, and does as soon as something inside it does.
+ */
+export type Verdict = "in" | "through" | "out";
+
+/** How a directory fared, for what lies inside it. */
+export interface FilterScope {
+  readonly included: DirectoryMatch | undefined;
+  readonly excluded: DirectoryMatch | undefined;
+}
+
 interface OpenDirectory<E extends WalkEntry> {
   readonly entry: E;
   readonly prefix: string;
-  readonly included: DirectoryMatch | undefined;
-  readonly excluded: DirectoryMatch | undefined;
+  readonly scope: FilterScope;
   passedOn: boolean;
   skipped: boolean;
 }
 
+const NO_SCOPE: FilterScope = { included: undefined, excluded: undefined };
 const META = /[*[\]?^\\]/;
 
 /** Include and exclude patterns, compiled once and good for any number of walks. */
@@ -57,6 +69,27 @@ export class TreeFilter {
   }
 
   /**
+   * What becomes of one path on a walk that keeps its own track of directories. A name that is `"out"` as a directory is
+   * as a file too, and one that is `"through"` is then out.
+   *
+   * @param inside - The scope of the directory that the path lies in; `undefined` at the top.
+   * @param record - Filled in for a directory: its own scope, from {@link newScope}.
+   */
+  judge(path: string, isDirectory: boolean, inside: FilterScope | undefined, record?: FilterScope): Verdict {
+    const wanted = this.#include?.matchesInside(path, inside?.included, record?.included) !== false;
+    if (!wanted && isDirectory && !leadsTo(path, this.#includePrefixes)) return "out";
+    const unwanted = this.#exclude?.matchesInside(path, inside?.excluded, record?.excluded) === true;
+    if (unwanted && isDirectory && !leadsTo(path, this.#exceptionPrefixes)) return "out";
+    if (wanted && !unwanted) return "in";
+    return isDirectory ? "through" : "out";
+  }
+
+  /** Room for what {@link judge} records of a directory. */
+  newScope(): FilterScope {
+    return { included: this.#include?.newRecord(), excluded: this.#exclude?.newRecord() };
+  }
+
+  /**
    * Puts the filter before `next` for one depth-first walk. A directory that does not pass is handed on late,
    * right before the first path inside it that does; one that cannot contain such a path is pruned.
    */
@@ -72,16 +105,12 @@ export class TreeFilter {
       }
       const parent = open.at(-1);
       if (parent?.skipped === true) return true;
-      const prefix = entry.isDirectory ? `${entry.path}/` : "";
-      const included = entry.isDirectory ? this.#include?.newRecord() : undefined;
-      const excluded = entry.isDirectory ? this.#exclude?.newRecord() : undefined;
-      const wanted = this.#include?.matchesInside(entry.path, parent?.included, included) !== false;
-      if (!wanted && entry.isDirectory && !leadsTo(prefix, this.#includePrefixes)) return true;
-      const unwanted = this.#exclude?.matchesInside(entry.path, parent?.excluded, excluded) === true;
-      if (unwanted && entry.isDirectory && !leadsTo(prefix, this.#exceptionPrefixes)) return true;
+      const scope = entry.isDirectory ? this.newScope() : NO_SCOPE;
+      const verdict = this.judge(entry.path, entry.isDirectory, parent?.scope, scope);
+      if (verdict === "out") return entry.isDirectory;
 
-      const directory = { entry, prefix, included, excluded, passedOn: false, skipped: false };
-      if (wanted && !unwanted) {
+      const directory = { entry, prefix: `${entry.path}/`, scope, passedOn: false, skipped: false };
+      if (verdict === "in") {
         if (!passOnParents(open, next)) return true;
         directory.passedOn = true;
         directory.skipped = next(entry);
@@ -115,5 +144,5 @@ function plainPrefixes(patterns: readonly IgnorePattern[] | undefined): readonly
 
 /** Whether something inside a directory may match; certain only for plain paths. */
 function leadsTo(directory: string, prefixes: readonly string[] | undefined): boolean {
-  return prefixes === undefined || prefixes.some((prefix) => prefix.startsWith(directory));
+  return prefixes === undefined || prefixes.some((prefix) => prefix.startsWith(`${directory}/`));
 }

@@ -1,0 +1,157 @@
+import { createHash, type Hash } from "node:crypto";
+import { lstatSync } from "node:fs";
+import type { Pacer } from "../fsutil/pacer.js";
+import { isRegular } from "./posix-mode.js";
+import { EntryFlag, NO_LINK, type StoredTree, type TreeSummary } from "./stored-tree.js";
+import { TreeCursor } from "./tree-cursor.js";
+import { shownMode, TreeView } from "./tree-view.js";
+
+/** First of the canonical bytes: changes with their form. */
+const CANONICAL = "kiln tree 1\n";
+const BUFFER_BYTES = 64 * 1024;
+
+/** What a pass over a whole tree finds out. */
+export interface TreeSums extends Pick<TreeSummary, "count" | "files" | "contentBytes"> {
+  readonly digest: Buffer;
+}
+
+/**
+ * Names the first of each file's hard links, and computes the tree's digest: sha256 of its canonical bytes, which are the
+ * same for the same tree on every machine and wherever it lies.
+ *
+ * Canonical bytes, version 1: the text `kiln tree 1` and a line feed, then for each listed entry in the protocol's order
+ * (depth-first, siblings in byte order), numbers little-endian:
+ *
+ * - u32 length of the path in UTF-8, the path;
+ * - u32 mode as Go's `os.FileMode`, as the tree shows it; u32 uid, u32 gid;
+ * - f64 size of a regular file, 0 for all else and for further hard links;
+ * - u32 length of the link's target, or of the path of the first hard link, then that text;
+ * - u32 major, u32 minor number of a device;
+ * - 32 bytes sha256 of a regular file's content, zeros for all else;
+ * - u32 number of extended attributes, for each in byte order of the names u32 length and name, u32 length and value;
+ * - where the tree shows times, i64 modification time in ns; nothing otherwise.
+ */
+export async function sumTree(
+  tree: StoredTree,
+  view: number,
+  locate: (path: string) => string,
+  pacer: Pacer,
+  signal: AbortSignal | undefined,
+): Promise<TreeSums> {
+  const firstLinks = new Map<string, { readonly entry: number; readonly path: string }>();
+  const shown = new TreeView(tree, view);
+  const out = new CanonicalWriter();
+  const cursor = new TreeCursor(tree);
+  let count = 0;
+  let files = 0;
+  let contentBytes = 0;
+  out.text(CANONICAL);
+  while (cursor.next()) {
+    const { entry, path } = cursor;
+    const flags = tree.flags[entry] ?? 0;
+    let linkname: string | undefined;
+    if ((flags & EntryFlag.SHARED) !== 0) {
+      const inode = inodeOf(tree, entry, () => locate(path));
+      const first = firstLinks.get(inode);
+      if (first === undefined) firstLinks.set(inode, { entry, path });
+      tree.link[entry] = first?.entry ?? NO_LINK;
+      linkname = first?.path;
+    }
+    const mode = tree.mode[entry] ?? 0;
+    const size = isRegular(mode) && linkname === undefined ? (tree.size[entry] ?? 0) : 0;
+    count += 1;
+    if (isRegular(mode)) files += 1;
+    contentBytes += size;
+    const extra = tree.extras.get(entry);
+    const [major, minor] = extra?.device ?? [0, 0];
+    out.counted(path);
+    out.word(shownMode(mode, view));
+    out.word(shown.uid(entry));
+    out.word(shown.gid(entry));
+    out.double(size);
+    out.counted(linkname ?? shown.target(entry));
+    out.word(major);
+    out.word(minor);
+    out.bytes(tree.sha256.subarray(32 * entry, 32 * entry + 32));
+    const xattrs = extra?.xattrs ?? [];
+    out.word(xattrs.length);
+    for (const [name, value] of xattrs) {
+      out.counted(name);
+      const bytes = Buffer.from(value, "base64");
+      out.word(bytes.length);
+      out.bytes(bytes);
+    }
+    if (shown.keepsTimes) out.time(tree.mtimeNs[entry] ?? 0n);
+    if (!pacer.due()) continue;
+    await pacer.rest();
+    signal?.throwIfAborted();
+  }
+  return { count, files, contentBytes, digest: out.digest() };
+}
+
+/** What is the same for all links of a file. Numbers that a double cannot hold are asked for again. */
+function inodeOf(tree: StoredTree, entry: number, locate: () => string): string {
+  const ino = tree.ino[entry] ?? 0;
+  if (Number.isSafeInteger(ino)) return `${tree.dev[entry]}:${ino}`;
+  const exact = lstatSync(locate(), { bigint: true, throwIfNoEntry: false });
+  return exact === undefined ? `gone:${entry}` : `${exact.dev}:${exact.ino}`;
+}
+
+class CanonicalWriter {
+  readonly #hash: Hash = createHash("sha256");
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  #at = 0;
+
+  text(text: string): void {
+    this.#room(text.length * 3);
+    this.#at += this.#buffer.write(text, this.#at);
+  }
+
+  counted(text: string): void {
+    // At most three bytes a UTF-16 unit; paths and targets have 4,095 at most, attributes' names 255.
+    this.#room(text.length * 3 + 4);
+    const length = this.#buffer.write(text, this.#at + 4);
+    this.#buffer.writeUInt32LE(length, this.#at);
+    this.#at += 4 + length;
+  }
+
+  word(value: number): void {
+    this.#room(4);
+    this.#at = this.#buffer.writeUInt32LE(value, this.#at);
+  }
+
+  double(value: number): void {
+    this.#room(8);
+    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
+  }
+
+  time(value: bigint): void {
+    this.#room(8);
+    this.#at = this.#buffer.writeBigInt64LE(value, this.#at);
+  }
+
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length > BUFFER_BYTES) {
+      this.#flush();
+      this.#hash.update(bytes);
+      return;
+    }
+    this.#room(bytes.length);
+    this.#buffer.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  digest(): Buffer {
+    this.#flush();
+    return this.#hash.digest();
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes > BUFFER_BYTES) this.#flush();
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#buffer.subarray(0, this.#at));
+    this.#at = 0;
+  }
+}

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import type { ScanSource } from "../cache/scan-scope.js";
 import { KilnError } from "../errors.js";
 import { parseIgnoreFile } from "../fsutil/ignore-file.js";
 import { overlayTree } from "../fsutil/overlay-tree.js";
@@ -21,10 +22,19 @@ export interface LocalInputs {
   readonly treeFacts: ReadonlyMap<string, TreeFact>;
   /** Trees by `local://` name, for the session. */
   readonly trees: ReadonlyMap<string, Tree>;
+  /** The same trees by name, for scans. */
+  readonly sources: ReadonlyMap<string, LocalSource>;
   /** Bases that are in layouts on this machine, by need id. */
   readonly layouts: ReadonlyMap<string, LocalBase>;
   /** Mirrors that are layouts, for the images that Dockerfiles name. */
   readonly mirrorLayouts: readonly MirrorLayout[];
+}
+
+/** Where a tree lies, and what of it counts. */
+export interface LocalSource {
+  readonly scan: ScanSource;
+  /** Where a path of the tree is on disk. */
+  readonly locate: (path: string) => string;
 }
 
 /** A base in a layout on this machine. */
@@ -53,6 +63,7 @@ export async function gatherInputs(needs: Needs, options: GatherInputsOptions): 
   const { cwd, files, mirrors } = options;
   const treeFacts = new Map<string, TreeFact>();
   const trees = new Map<string, Tree>();
+  const sources = new Map<string, LocalSource>();
   for (const need of needs.trees) {
     const root = await findTree(need, cwd);
     const exclude = [...ignoreLines(need, files), ...need.ignore];
@@ -60,7 +71,10 @@ export async function gatherInputs(needs: Needs, options: GatherInputsOptions): 
     const sharedKeyHint = treeKey(root, { need, exclude, files: more });
     const name = `kiln-${sharedKeyHint}`;
     treeFacts.set(need.id, { name, sharedKeyHint });
-    if (!trees.has(name)) trees.set(name, treeOf(need, { root, exclude, files: new Map(more) }));
+    if (trees.has(name)) continue;
+    const parts = { root, exclude, files: new Map(more) };
+    trees.set(name, treeOf(need, parts));
+    sources.set(name, sourceOf(need, parts));
   }
   const mirrorLayouts: MirrorLayout[] = [];
   for (const { key, path } of needs.usesDockerfile ? layoutMirrors(mirrors) : []) {
@@ -72,21 +86,30 @@ export async function gatherInputs(needs: Needs, options: GatherInputsOptions): 
     const base = await findLayout(need, cwd, mirrors);
     if (base !== undefined) layouts.set(need.id, { ...base, store: layoutStoreId(base.layout) });
   }
-  return { treeFacts, trees, layouts, mirrorLayouts };
+  return { treeFacts, trees, sources, layouts, mirrorLayouts };
 }
 
-function treeOf(
-  need: TreeNeed,
-  {
-    root,
-    exclude,
-    files,
-  }: {
-    readonly root: string;
-    readonly exclude: readonly string[];
-    readonly files: ReadonlyMap<string, string>;
-  },
-): Tree {
+/** What a tree is made of: a directory or file, what is left out, and further files by path. */
+interface TreeParts {
+  readonly root: string;
+  readonly exclude: readonly string[];
+  readonly files: ReadonlyMap<string, string>;
+}
+
+function sourceOf(need: TreeNeed, { root, exclude, files }: TreeParts): LocalSource {
+  const view = {
+    permissions: need.mode === "normalize" ? "normalize" : "keep",
+    times: need.times ?? "drop",
+  } as const;
+  return need.kind === "file"
+    ? { scan: { kind: "file", path: root, name: "file", ...view }, locate: () => root }
+    : {
+        scan: { kind: "dir", root, exclude, files, ...view },
+        locate: (path) => files.get(path) ?? join(root, path),
+      };
+}
+
+function treeOf(need: TreeNeed, { root, exclude, files }: TreeParts): Tree {
   const permissions = need.mode === "normalize" ? "normalize" : "keep";
   if (need.kind === "file") return singleFileTree({ path: root, name: "file", permissions });
   const tree = openTree({ root, exclude, permissions });

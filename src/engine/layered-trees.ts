@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import type { CacheIndex } from "../cache/cache-index.js";
 import { KilnError } from "../errors.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import { randomId } from "../internal/random-id.js";
-import { layerImage } from "../layers/layer-image.js";
-import { type PackedLayer, packTree } from "../layers/pack-tree.js";
+import type { LayerBlob } from "../layers/layer-sink.js";
+import { type PackedTree, packTree, type ShardMemo } from "../layers/pack-tree.js";
 import { movingSources } from "../llb/moving-sources.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
@@ -12,6 +13,7 @@ import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
 import type { Digest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
+import { imageOfLayers } from "../oci/image-of-layers.js";
 import type { ImageManifest } from "../oci/manifest.js";
 import type { ContentStore } from "../session/content-store.js";
 import type { Client } from "../solver/client.js";
@@ -54,7 +56,7 @@ export interface LayeredTreesOptions {
 export interface LayeredImage {
   readonly question: LayersQuestion;
   readonly base: Pick<DescribedImage, "manifest" | "config">;
-  readonly layers: readonly PackedLayer[];
+  readonly packed: PackedTree;
 }
 
 /** How a tree comes to the daemon, and why so. */
@@ -137,7 +139,7 @@ export class LayeredTrees {
       signal: this.#options.settings.signal,
     });
     if (packed.layers.length === 0) return this.#local(question, "it is empty");
-    const image = { question, base, layers: packed.layers };
+    const image = { question, base, packed };
     this.images.push(image);
     const digest = await this.#keepImage(image);
     this.#decide(question, "layers", `${scan.manifest.files} files as ${packed.layers.length} layers`);
@@ -215,25 +217,27 @@ export class LayeredTrees {
   }
 
   /** Puts manifest and config of the image where the session serves them; the manifest's digest. */
-  async #keepImage({ question, base, layers }: LayeredImage): Promise<Digest> {
+  async #keepImage({ question, base, packed }: LayeredImage): Promise<Digest> {
     const { blobs } = this.#options.index;
-    const made = layerImage({
-      base,
-      layers,
-      config: question.config,
-      createdBy: question.createdBy,
-      created: createdTime(this.#options.sourceDateEpoch),
-    });
-    for (const { digest, bytes } of [made.config, made.manifest]) await blobs.put(digest, bytes);
-    return made.manifest.digest;
+    const diffIds = [...(base.config.rootfs?.diff_ids ?? []), ...packed.layers.map(({ diffId }) => diffId)];
+    const { config, manifest } = imageOfLayers(
+      // What the daemon reads of it are its layers: without times it is the same in every build of these.
+      { ...question.config, rootfs: { type: "layers", diff_ids: diffIds }, history: [] },
+      [...base.manifest.layers, ...packed.layers],
+    );
+    for (const { descriptor, bytes } of [config, manifest]) {
+      if (await blobs.has(descriptor.digest)) continue;
+      const scratch = await blobs.scratch();
+      await writeFile(scratch, bytes);
+      await blobs.keep(scratch, descriptor.digest);
+    }
+    return manifest.descriptor.digest;
   }
 
   async #remake(digest: Digest): Promise<boolean> {
-    for (const { question, layers } of this.images) {
-      const layer = layers.find((one) => one.digest === digest);
-      if (layer === undefined) continue;
-      await layer.remake();
-      void question;
+    for (const { packed } of this.images) {
+      if (!packed.layers.some((layer) => layer.digest === digest)) continue;
+      await packed.openShard(digest, this.#options.settings.signal);
       return true;
     }
     return false;
@@ -276,11 +280,20 @@ function isDescribed(value: unknown): value is DescribedImage {
   return typeof value === "object" && value !== null && "manifest" in value && "target" in value;
 }
 
-function shardMemo(index: CacheIndex) {
+function shardMemo(index: CacheIndex): ShardMemo {
   return {
-    get: (key: string) => index.read("shards", key),
-    put: (key: string, value: unknown) => index.write("shards", key, value),
+    async get(key) {
+      const found = await index.read("shards", key);
+      return isBlob(found) ? found : undefined;
+    },
+    put: (key, blob) => index.write("shards", key, blob),
   };
+}
+
+function isBlob(value: unknown): value is LayerBlob {
+  if (typeof value !== "object" || value === null) return false;
+  const [digest, diffId, size] = ["digest", "diffId", "size"].map((key): unknown => Reflect.get(value, key));
+  return typeof digest === "string" && typeof diffId === "string" && typeof size === "number";
 }
 
 function hash(parts: readonly string[]): string {

@@ -35,12 +35,9 @@ export async function scanInputs(
     if (fact === undefined || source === undefined) continue;
     let scan = byName.get(fact.name);
     if (scan === undefined) {
-      const { manifest } = await scanTree(source, {
-        store: options.index,
-        key: fact.sharedKeyHint,
-        signal: options.signal,
-      });
-      scan = { key: fact.sharedKeyHint, manifest, locate: source.locate };
+      const key = fact.sharedKeyHint;
+      const { manifest } = await scanTree(source.scan, { ...options, key });
+      scan = { key, manifest, locate: source.locate };
       byName.set(fact.name, scan);
     }
     scans.set(id, scan);

@@ -187,7 +187,7 @@ export class SolvedBuild {
   /** Finds out what is to be solved. Throws {@link NothingToSolve}. */
   async #prepare(
     session: Session,
-    { platform, gathered, settings }: Making,
+    { facts, platform, gathered, settings }: Making,
     layers: LayeredTrees,
   ): Promise<Solved> {
     const { image, index, engine, scans } = this.#job;
@@ -222,7 +222,14 @@ export class SolvedBuild {
       chooseWay: index.enabled ? (question) => layers.way(question, identity.plan) : undefined,
     });
     this.#watch(plan);
-    const appended = await appendTree(plan, layers, { job: this.#job, gathered, settings, client });
+    const appended = await appendTree(plan, {
+      image: layers.images.at(-1),
+      outputs: settings.outputs ?? [],
+      facts,
+      registries: engine.registries,
+      sourceDateEpoch: gathered.sourceDateEpoch,
+      signal: settings.signal,
+    });
     if (appended !== undefined) throw new NothingToSolve({ outputs: appended, answer: undefined });
     this.#emit(phase("solve", `building ${plan.steps.length} steps`));
     return { definition: plan.definition, config: plan.config };

@@ -20,6 +20,14 @@ export interface IndexEntryNames {
   readonly imageName?: string | undefined;
 }
 
+/** How an image of a name (`app`, `ghcr.io/me/app:1`) is called in a layout's index. */
+export function layoutNames(name: string | undefined): IndexEntryNames {
+  if (name === undefined) return {};
+  const colon = name.lastIndexOf(":");
+  const hasTag = colon > name.lastIndexOf("/");
+  return hasTag ? { tag: name.slice(colon + 1), imageName: name } : { tag: name };
+}
+
 /**
  * Puts an image into a layout's index under its names, replacing the entry that had them.
  *

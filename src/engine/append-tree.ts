@@ -1,0 +1,187 @@
+import { constants, copyFile, mkdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
+import { isMissing } from "../fsutil/file-errors.js";
+import { randomId } from "../internal/random-id.js";
+import type { OutputRecord } from "../model/build-record.js";
+import type { Plan } from "../model/plan.js";
+import { digestHex, parseDigest } from "../oci/digest.js";
+import type { ImageConfig } from "../oci/image-config.js";
+import { type MadeImage, imageOfLayers } from "../oci/image-of-layers.js";
+import { initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
+import { parseReference } from "../oci/reference.js";
+import type { DaemonFacts } from "../model/daemon.js";
+import type { Output, OciLayoutOutput, RegistryOutput } from "../solver/outputs.js";
+import { createdTime, type LayeredImage } from "./layered-trees.js";
+import type { RegistryAccess } from "./registry-access.js";
+
+/** What {@link appendTree} works with. */
+export interface AppendOptions {
+  /** The last image that a tree was put on top of. */
+  readonly image: LayeredImage | undefined;
+  readonly outputs: readonly Output[];
+  readonly facts: DaemonFacts;
+  readonly registries: RegistryAccess;
+  readonly sourceDateEpoch: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Puts an image that ends with a tree where the build's outputs want it, without a solve: the layers below are there
+ * already, the tree's are put beside them.
+ *
+ * `undefined` if that cannot be done: something runs after the tree, an output is of another kind or wants its layers
+ * another way, or a layer below is not there yet. Rejects with what writing and pushing reject with.
+ */
+export async function appendTree(
+  plan: Plan,
+  options: AppendOptions,
+): Promise<readonly OutputRecord[] | undefined> {
+  const { image, outputs, facts } = options;
+  // The source that the image is, and what names the result.
+  if (image === undefined || plan.definition?.ops.length !== 2 || outputs.length === 0) return undefined;
+  if (plan.copies.at(-1)?.id !== image.question.id) return undefined;
+  const targets: Target[] = [];
+  for (const output of outputs) {
+    const target = targetOf(output, options);
+    if (target === undefined || !(await target.has(image))) return undefined;
+    targets.push(target);
+  }
+  const records: OutputRecord[] = [];
+  for (const target of targets) {
+    const made = finishedImage(plan.config, image, {
+      created: createdTime(options.sourceDateEpoch),
+      epoch: options.sourceDateEpoch,
+      types: target.types(facts),
+    });
+    records.push(await target.put(made, image));
+  }
+  return records;
+}
+
+interface Target {
+  readonly types: (facts: DaemonFacts) => "oci" | "docker";
+  /** Whether the layers below the tree are there. */
+  readonly has: (image: LayeredImage) => Promise<boolean>;
+  readonly put: (made: MadeImage, image: LayeredImage) => Promise<OutputRecord>;
+}
+
+function targetOf(output: Output, options: AppendOptions): Target | undefined {
+  if (output.type !== "oci-layout" && output.type !== "registry") return undefined;
+  const { compression, compressionLevel, forceCompression, annotations, ...others } = output.options;
+  const { rewriteTimestamp, ociArtifact, preferNondistLayers } = others;
+  if (compression !== undefined && compression !== "gzip") return undefined;
+  if (compressionLevel !== undefined || forceCompression === true || annotations !== undefined) return undefined;
+  if (rewriteTimestamp === true || ociArtifact !== undefined || preferNondistLayers === true) return undefined;
+  return output.type === "oci-layout" ? layoutTarget(output, options) : registryTarget(output, options);
+}
+
+function layoutTarget({ dir, options: { name } }: OciLayoutOutput, { signal }: AppendOptions): Target {
+  const pathOf = (digest: string): string => join(dir, "blobs", "sha256", digestHex(parseDigest(digest)));
+  return {
+    types: () => "oci",
+    async has({ base }) {
+      for (const { digest, size } of base.manifest.layers) {
+        if ((await sizeOf(pathOf(digest))) !== size) return false;
+      }
+      return true;
+    },
+    async put({ config, manifest }, { packed }) {
+      await initOciLayout(dir);
+      for (const { digest, size } of packed.layers) {
+        if ((await sizeOf(pathOf(digest))) === size) continue;
+        await copyWhole(await packed.openShard(digest, signal), pathOf(digest));
+      }
+      await writeBlob(dir, config.bytes);
+      await writeBlob(dir, manifest.bytes);
+      await updateOciIndex(dir, manifest.descriptor, layoutNames(name));
+      return { type: "oci", target: dir, digest: manifest.descriptor.digest };
+    },
+  };
+}
+
+function registryTarget({ names, options }: RegistryOutput, { registries, signal }: AppendOptions): Target {
+  const references = names.map((name) => parseReference(name));
+  const clientOf = ({ domain, path }: { readonly domain: string; readonly path: string }) =>
+    registries.client(`${domain}/${path}`, { insecure: options.insecure });
+  return {
+    // As the daemon would have it: Docker's media types before BuildKit 0.31.
+    types: ({ buildkitVersion }) => {
+      const [major = 0, minor = 0] = (buildkitVersion ?? "0.0").split(".").map(Number);
+      const byDefault = major > 0 || minor >= 31;
+      return (options.ociMediaTypes ?? byDefault) ? "oci" : "docker";
+    },
+    async has({ base }) {
+      for (const reference of references) {
+        const client = clientOf(reference);
+        const found = await Promise.all(
+          base.manifest.layers.map(({ digest }) => client.headBlob(digest, { signal }).catch(() => undefined)),
+        );
+        if (found.includes(undefined)) return false;
+      }
+      return true;
+    },
+    async put({ config, manifest }, { packed }) {
+      for (const reference of references) {
+        const client = clientOf(reference);
+        await Promise.all(
+          packed.layers.map(async ({ mediaType, digest, size }) => {
+            if ((await client.headBlob(digest, { signal })) !== undefined) return;
+            await client.uploadBlob({ mediaType, digest, size }, await packed.openShard(digest, signal), { signal });
+          }),
+        );
+        await client.uploadBlob(config.descriptor, { open: () => Readable.from([config.bytes]) }, { signal });
+        const { digest, mediaType } = manifest.descriptor;
+        const at = options.pushByDigest === true ? digest : (reference.tag ?? "latest");
+        await client.putManifest(at, mediaType, manifest.bytes, { signal });
+      }
+      return { type: "registry", target: names.join(","), digest: manifest.descriptor.digest };
+    },
+  };
+}
+
+/** The image with its final config; times are those of the image below, and one for what was added here. */
+function finishedImage(
+  config: ImageConfig,
+  { base, packed }: LayeredImage,
+  how: { readonly created: string; readonly epoch: number | undefined; readonly types: "oci" | "docker" },
+): MadeImage {
+  const below = base.config.history ?? [];
+  return imageOfLayers(
+    {
+      ...config,
+      created: how.epoch === undefined ? (base.config.created ?? how.created) : how.created,
+      rootfs: {
+        type: "layers",
+        diff_ids: [...(base.config.rootfs?.diff_ids ?? []), ...packed.layers.map(({ diffId }) => diffId)],
+      },
+      history: (config.history ?? []).map((entry, index) => ({
+        ...entry,
+        created: entry.created ?? below[index]?.created ?? how.created,
+      })),
+    },
+    [...base.manifest.layers, ...packed.layers],
+    how.types,
+  );
+}
+
+async function copyWhole(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  const temporary = `${to}.${randomId()}.tmp`;
+  try {
+    await copyFile(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    await rename(temporary, to);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -43,14 +43,20 @@ export interface ScannedTree {
 
 /** Paths from which on threads are faster than their start. */
 const THREADS_FROM = 30_000;
+/** Threads beside this one, which works as well. */
+const HELPERS = Math.min(3, Math.max(1, availableParallelism() - 1));
 /** How long a thread without work is kept, in milliseconds. */
 const THREAD_IDLE_MS = 1_000;
+/** Memory for what a thread throws away at once, in MiB: most of it would be used once and kept. */
+const THREAD_YOUNG_MIB = 2;
 
 let threads: WorkerPool<ScanTask, ScanAnswer> | undefined;
 
 function pool(): WorkerPool<ScanTask, ScanAnswer> {
   threads ??= new WorkerPool<ScanTask, ScanAnswer>(workerEntry("scan-worker", import.meta.url), {
+    size: HELPERS,
     idleMs: THREAD_IDLE_MS,
+    youngMib: THREAD_YOUNG_MIB,
   });
   return threads;
 }
@@ -174,13 +180,12 @@ function startHelpers(
 ): { readonly done: Promise<unknown>; readonly stop: (begun: number) => void } | undefined {
   const memory = tree.bytes.buffer;
   if (!(memory instanceof SharedArrayBuffer)) return undefined;
-  const count = Math.min(pool().size, Math.max(1, availableParallelism() - 1));
   const place = { prefix, overlay };
   const task: VerifyTask = { kind: "verify", memory, shape: tree.shape, place, exclude, ...share };
   const late = new AbortController();
   const stopped = AbortSignal.any([signal, late.signal]);
   // What a thread does not answer, the walk looks at.
-  const running = Array.from({ length: count }, () =>
+  const running = Array.from({ length: HELPERS }, () =>
     pool()
       .run(task, { signal: stopped })
       .catch(() => {}),
@@ -188,7 +193,7 @@ function startHelpers(
   return {
     done: Promise.all(running),
     stop: (begun) => {
-      if (begun < count) late.abort();
+      if (begun < HELPERS) late.abort();
     },
   };
 }

@@ -19,6 +19,10 @@ export interface EntryStat {
   readonly gid: number;
 }
 
+/** Room that is not written to yet costs no memory; what is copied to grow costs it twice. */
+const LEAST_CAPACITY = 64 * 1024;
+const GROWTH = 4;
+
 /** Columns of a tree that is being scanned; they grow as needed, and become a {@link StoredTree} in the end. */
 export class TreeBuilder {
   dev: Float64Array;
@@ -44,8 +48,9 @@ export class TreeBuilder {
   #capacity: number;
   #entries = 0;
 
-  /** @param capacity - Entries that are expected. */
-  constructor(capacity: number) {
+  /** @param expected - Entries that are expected; more are taken too. */
+  constructor(expected: number) {
+    const capacity = Math.max(LEAST_CAPACITY, Math.ceil(expected * 1.05));
     this.#capacity = capacity;
     this.dev = new Float64Array(capacity);
     this.ino = new Float64Array(capacity);
@@ -87,6 +92,20 @@ export class TreeBuilder {
     this.link[entry] = NO_LINK;
     this.flags[entry] = 0;
     return entry;
+  }
+
+  /** An entry's stat. */
+  stat(entry: number): EntryStat {
+    return {
+      dev: this.dev[entry] ?? 0,
+      ino: this.ino[entry] ?? 0,
+      mode: this.mode[entry] ?? 0,
+      size: this.size[entry] ?? 0,
+      mtimeMs: this.mtimeMs[entry] ?? 0,
+      ctimeMs: this.ctimeMs[entry] ?? 0,
+      uid: this.uid[entry] ?? 0,
+      gid: this.gid[entry] ?? 0,
+    };
   }
 
   /** Puts another stat in an entry's place. */
@@ -178,7 +197,7 @@ export class TreeBuilder {
   }
 
   #grow(least: number): void {
-    const capacity = Math.max(least, Math.ceil(this.#capacity * 1.5), 256);
+    const capacity = Math.max(least, GROWTH * this.#capacity);
     this.#capacity = capacity;
     const doubles = (old: Float64Array): Float64Array => {
       const grown = new Float64Array(capacity);

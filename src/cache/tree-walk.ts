@@ -91,10 +91,11 @@ export class TreeWalk {
     this.#options = options;
     const { pool, always, pacer, signal, former, scope } = options;
     this.#signal = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    this.#builder = new TreeBuilder(Math.ceil((former?.tree.shape.entries ?? 0) * 1.02) + 256);
+    this.#builder = new TreeBuilder(former?.tree.shape.entries ?? 0);
     this.#scopes = new FilterScopes(scope.filter);
     const take = (file: FileToHash, result: HashedFile): void => this.#take(file, result);
-    this.#queue = new HashQueue({ pool, always, pacer, signal: this.#signal, take });
+    const markOf = (entry: number): FileMark => this.#builder.stat(entry);
+    this.#queue = new HashQueue({ pool, always, pacer, signal: this.#signal, markOf, take });
   }
 
   /** Walks. Throws what a scan throws. */
@@ -331,7 +332,7 @@ export class TreeWalk {
       this.#withoutXattrs.push({ entry, absolute });
       if (this.#withoutXattrs.length >= XATTR_GROUP) this.#readXattrs();
     }
-    if (stat.isFile()) this.#queue.add({ entry, directory, absolute, mark: stat, attempts: 0 });
+    if (stat.isFile()) this.#queue.add({ entry, directory, absolute, size: stat.size, attempts: 0 });
     else this.#readOther(entry, directory, absolute, stat);
   }
 
@@ -384,7 +385,7 @@ export class TreeWalk {
       case "hashed":
         this.#filesRead += 1;
         this.#bytesRead += result.bytesRead;
-        if (!sameMark(result.stat, file.mark)) {
+        if (!sameMark(result.stat, builder.stat(entry))) {
           builder.setStat(entry, result.stat);
           this.#judgeAge(entry, directory, result.stat);
         }
@@ -420,8 +421,9 @@ export class TreeWalk {
     const shared = stat.nlink > 1 && !stat.isSymbolicLink() && !overlaid;
     const flags = (this.#builder.flags[entry] ?? 0) & ~EntryFlag.SHARED;
     this.#builder.flags[entry] = flags | (shared ? EntryFlag.SHARED : 0);
-    if (stat.isFile()) this.#queue.add({ entry, directory, absolute, mark: stat, attempts: attempts + 1 });
-    else this.#readOther(entry, directory, absolute, stat);
+    if (stat.isFile()) {
+      this.#queue.add({ entry, directory, absolute, size: stat.size, attempts: attempts + 1 });
+    } else this.#readOther(entry, directory, absolute, stat);
   }
 
   /** Has the program read what waits, one group after another. */

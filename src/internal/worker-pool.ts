@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { parentPort, type TransferListItem, Worker } from "node:worker_threads";
+import { parentPort, type ResourceLimits, type TransferListItem, Worker } from "node:worker_threads";
 
 /** How a {@link WorkerPool} runs. */
 export interface WorkerPoolOptions {
@@ -7,6 +7,8 @@ export interface WorkerPoolOptions {
   readonly size?: number | undefined;
   /** How long a thread without work is kept, in milliseconds. It never keeps the process alive. Default 5,000. */
   readonly idleMs?: number | undefined;
+  /** Memory of a thread for objects that live shortly, in MiB. Default: Node's, which grows to 48. */
+  readonly youngMib?: number | undefined;
 }
 
 /** How {@link WorkerPool.run} hands over one task. */
@@ -40,6 +42,7 @@ export class WorkerPool<Request, Response> {
   readonly #entry: URL;
   readonly #size: number;
   readonly #idleMs: number;
+  readonly #limits: ResourceLimits;
   readonly #threads = new Set<Thread>();
   readonly #waiting: Task[] = [];
 
@@ -47,6 +50,7 @@ export class WorkerPool<Request, Response> {
     this.#entry = entry;
     this.#size = options.size ?? Math.min(4, availableParallelism());
     this.#idleMs = options.idleMs ?? 5_000;
+    this.#limits = options.youngMib === undefined ? {} : { maxYoungGenerationSizeMb: options.youngMib };
   }
 
   /** Threads at most. */
@@ -98,7 +102,7 @@ export class WorkerPool<Request, Response> {
   }
 
   #start(): Thread {
-    const worker = startWorker(this.#entry);
+    const worker = startWorker(this.#entry, this.#limits);
     const thread: Thread = { worker, task: undefined, idle: undefined };
     this.#threads.add(thread);
     worker.on("message", (answer: Answer) => {
@@ -161,11 +165,11 @@ export function workerEntry(name: string, callerUrl: string): URL {
 }
 
 /** Node runs no TypeScript by itself: from the sources, the loader that recipes have loads the module. */
-function startWorker(entry: URL): Worker {
-  if (!entry.pathname.endsWith(".ts")) return new Worker(entry);
+function startWorker(entry: URL, resourceLimits: ResourceLimits): Worker {
+  if (!entry.pathname.endsWith(".ts")) return new Worker(entry, { resourceLimits });
   const code = `
     const { workerData } = require("node:worker_threads");
     require("jiti").createJiti(workerData.entry, { fsCache: false }).import(workerData.entry);
   `;
-  return new Worker(code, { eval: true, workerData: { entry: entry.href } });
+  return new Worker(code, { eval: true, resourceLimits, workerData: { entry: entry.href } });
 }

@@ -18,7 +18,7 @@ import {
   rmSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
@@ -53,8 +53,14 @@ async function joinModules(from, to) {
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const packages = Object.keys({ ...dependencies, ...peerDependencies });
   const names = ["index", ...["llb", "solver", "oci", "testing", "provision"].map((room) => `${room}/index`)];
+  const entries = [...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)]);
+  // Modules that worker threads start with: see src/internal/worker-pool.ts.
+  const threads = ["layers/pack-worker"].map((path) => [
+    `threads/${basename(path)}`,
+    join(from, `${path}.js`),
+  ]);
   const bundle = await rolldown({
-    input: Object.fromEntries([...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)])),
+    input: Object.fromEntries([...entries, ...threads]),
     external: [/^node:/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
     platform: "node",
   });

@@ -54,7 +54,7 @@ async function joinModules(from, to) {
   const packages = Object.keys({ ...dependencies, ...peerDependencies });
   const names = ["index", ...["llb", "solver", "oci", "testing", "provision"].map((room) => `${room}/index`)];
   // Modules of worker threads: `workerEntry` looks for them in `threads`.
-  const workers = ["cache/scan-worker"];
+  const workers = ["cache/scan-worker", "layers/pack-worker"];
   const input = [
     ...[...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)]),
     ...workers.map((name) => [`threads/${basename(name)}`, join(from, `${name}.js`)]),

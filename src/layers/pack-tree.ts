@@ -1,0 +1,247 @@
+import { open, rm } from "node:fs/promises";
+import { KilnError } from "../errors.js";
+import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
+import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
+import { isDigest } from "../oci/digest.js";
+import { mediaTypes } from "../oci/media-types.js";
+import type { LayerBlob } from "./layer-sink.js";
+import type { PackRequest, PackResponse } from "./pack-shard.js";
+import {
+  measureTree,
+  type NumberedRecipe,
+  type ShardOptions,
+  shardRecipes,
+  type TreeMeasure,
+} from "./plan-shards.js";
+
+/** What is known of shards that were packed before, by key. */
+export interface ShardMemo {
+  get(shardKey: string): Promise<LayerBlob | undefined>;
+  put(shardKey: string, blob: LayerBlob): Promise<void>;
+}
+
+/** Where packed layers are kept, by digest. */
+export interface LayerBlobs {
+  /** The file of a blob, whether or not it is there. */
+  path(digest: string): string;
+  has(digest: string): Promise<boolean>;
+  /** A file name for a blob that is being written, on the blobs' own file system. */
+  scratch(): Promise<string>;
+  /** Gives a finished scratch file its place. */
+  keep(scratchFile: string, digest: string): Promise<void>;
+}
+
+/** How far packing a tree has come. */
+export interface PackProgress {
+  /** Layers that are ready, packed or known from before. */
+  readonly ready: number;
+  /** Of those, how many were packed. */
+  readonly packed: number;
+  /** Bytes of files' contents that were packed. */
+  readonly bytes: number;
+}
+
+/** How {@link packTree} packs a tree. */
+export interface PackTreeOptions extends ShardOptions {
+  /** The absolute path of a file of the tree. */
+  readonly locate: (path: string) => string;
+  readonly memo: ShardMemo;
+  readonly blobs: LayerBlobs;
+  /** Called after each shard. Must not throw. */
+  readonly onProgress?: ((progress: PackProgress) => void) | undefined;
+}
+
+/** One layer of a packed tree. */
+export interface PackedLayer extends LayerBlob {
+  readonly mediaType: string;
+  readonly shardKey: string;
+  /** Members that are no directories. */
+  readonly files: number;
+}
+
+/** A tree as layers. */
+export interface PackedTree {
+  /** In the order in which they are to be applied, the one of volatile files last. */
+  readonly layers: readonly PackedLayer[];
+  /** How many of them had to be packed, as they were not known. */
+  readonly packedShards: number;
+  /**
+   * The file of one of the layers' blobs. Packs it again if it is not there any more; its bytes are the same then.
+   *
+   * Rejects with `ERR_KILN_BLOB_NOT_FOUND` for another digest; with `ERR_KILN_FILE_CHANGED` and others of {@link packTree}'s
+   * if it cannot be packed again; with `ERR_KILN_DIGEST_MISMATCH` if the memo was wrong.
+   */
+  openShard(digest: string, signal?: AbortSignal): Promise<string>;
+}
+
+let sharedPool: WorkerPool<PackRequest, PackResponse> | undefined;
+
+function packers(): WorkerPool<PackRequest, PackResponse> {
+  sharedPool ??= new WorkerPool(workerEntry("pack-worker", import.meta.url));
+  return sharedPool;
+}
+
+/**
+ * Makes deterministic layers of a tree, in shards: see {@link planShards}. A shard whose key the memo has is not packed,
+ * whether or not its blob is still there: the daemon or the registry may well have it, and {@link PackedTree.openShard}
+ * makes it again for whoever asks.
+ *
+ * What is reproducible: tar and blob depend on the tree's paths, kinds, modes, links, contents and attributes, and on the
+ * options, and on nothing else: neither on owners, on times (but with `mtime: "keep"`), on the place of the tree, the
+ * machine and its architecture, nor on the version of Node or of its zlib.
+ *
+ * Rejects with
+ * - `ERR_KILN_FILE_CHANGED` for a file that is not what its entry says; nothing of its shard is kept;
+ * - `ERR_KILN_FILE_UNREADABLE` and `ERR_KILN_OUTPUT_UNWRITABLE`;
+ * - `ERR_KILN_UNSUPPORTED` and `ERR_KILN_LIMIT_EXCEEDED` for what no layer can hold;
+ * - the signal's reason. No scratch file is left behind.
+ */
+export async function packTree(options: PackTreeOptions): Promise<PackedTree> {
+  const measure = await measureTree(options);
+  const { layers, packed } = await new TreePacker(options, measure).run();
+  const underWay = new Map<string, Promise<string>>();
+  return {
+    layers,
+    packedShards: packed,
+    openShard(digest, signal) {
+      const running = underWay.get(digest);
+      if (running !== undefined) return running;
+      const opened = openShard({ ...options, signal }, measure, layers, digest).finally(() =>
+        underWay.delete(digest),
+      );
+      underWay.set(digest, opened);
+      return opened;
+    },
+  };
+}
+
+class TreePacker {
+  readonly #options: PackTreeOptions;
+  readonly #measure: TreeMeasure;
+  readonly #layers: PackedLayer[] = [];
+  readonly #running = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  #ready = 0;
+  #packed = 0;
+  #bytes = 0;
+
+  constructor(options: PackTreeOptions, measure: TreeMeasure) {
+    this.#options = options;
+    this.#measure = measure;
+    const { signal } = options;
+    this.#signal = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+  }
+
+  async run(): Promise<{ layers: readonly PackedLayer[]; packed: number }> {
+    const most = packers().size + 1;
+    try {
+      let index = 0;
+      for await (const recipe of shardRecipes({ ...this.#options, signal: this.#signal }, this.#measure)) {
+        const known = await this.#options.memo.get(recipe.key);
+        this.#signal.throwIfAborted();
+        if (known !== undefined && isBlob(known)) this.#finish(index, recipe, known);
+        else this.#start(index, recipe);
+        index += 1;
+        // No more recipes in memory than threads that wait for one.
+        while (this.#running.size >= most) await Promise.race(this.#running);
+      }
+      await Promise.all(this.#running);
+      this.#signal.throwIfAborted();
+    } catch (error) {
+      this.#stop.abort(error);
+      await Promise.all(this.#running);
+      throw error;
+    }
+    return { layers: this.#layers, packed: this.#packed };
+  }
+
+  /** Packs a shard beside others. A failure ends them all: it is the reason of the signal. */
+  #start(index: number, recipe: NumberedRecipe): void {
+    const task = this.#pack(index, recipe)
+      .catch((error: unknown) => this.#stop.abort(error))
+      .finally(() => this.#running.delete(task));
+    this.#running.add(task);
+  }
+
+  async #pack(index: number, recipe: NumberedRecipe): Promise<void> {
+    const { contentBytes } = recipe;
+    const blob = await packToBlobs({ ...this.#options, signal: this.#signal }, recipe);
+    await this.#options.memo.put(recipe.key, blob);
+    this.#packed += 1;
+    this.#bytes += contentBytes;
+    this.#finish(index, recipe, blob);
+  }
+
+  #finish(index: number, { key, files }: NumberedRecipe, { digest, size, diffId }: LayerBlob): void {
+    const { compression, onProgress } = this.#options;
+    const mediaType = compression === "gzip" ? mediaTypes.ociLayerGzip : mediaTypes.ociLayer;
+    this.#layers[index] = { mediaType, digest, size, diffId, shardKey: key, files };
+    this.#ready += 1;
+    onProgress?.({ ready: this.#ready, packed: this.#packed, bytes: this.#bytes });
+  }
+}
+
+async function openShard(
+  options: PackTreeOptions,
+  measure: TreeMeasure,
+  layers: readonly PackedLayer[],
+  digest: string,
+): Promise<string> {
+  const { blobs } = options;
+  const index = layers.findIndex((layer) => layer.digest === digest);
+  if (index < 0) throw new KilnError("ERR_KILN_BLOB_NOT_FOUND", `no layer of the tree is ${digest}`);
+  if (await blobs.has(digest)) return blobs.path(digest);
+  let at = 0;
+  for await (const recipe of shardRecipes(options, measure)) {
+    if (at === index) {
+      await packToBlobs(options, recipe, digest);
+      return blobs.path(digest);
+    }
+    at += 1;
+  }
+  throw new TypeError("the tree has fewer shards than it had");
+}
+
+/** Packs a shard on a thread and keeps its blob, unless that is not the one that is `wanted`. */
+async function packToBlobs(
+  { blobs, locate, signal }: PackTreeOptions,
+  recipe: NumberedRecipe,
+  wanted?: string,
+): Promise<LayerBlob> {
+  const sources = recipe.contents.map(locate).join("\0");
+  const out = await blobs.scratch();
+  try {
+    // Made here: a thread that is ended must not make it after it was removed.
+    await makeFile(out);
+    const { bytes } = recipe;
+    const request: PackRequest = { recipe: bytes, sources, out };
+    const response = await packers().run(request, { signal, transfer: [bytes.buffer] });
+    if (response.problem === "changed") throw changed(response.path, response.how);
+    if (response.problem === "unreadable") throw unreadable(response.path, { code: response.code });
+    if (wanted !== undefined && response.digest !== wanted) throw mismatch(wanted, response.digest);
+    await blobs.keep(out, response.digest);
+    return response;
+  } catch (error) {
+    await rm(out, { force: true });
+    if (error instanceof KilnError || systemErrorCode(error) === undefined || signal?.aborted === true)
+      throw error;
+    throw unwritable(out, error);
+  }
+}
+
+async function makeFile(path: string): Promise<void> {
+  const file = await open(path, "w");
+  await file.close();
+}
+
+function mismatch(wanted: string, found: string): KilnError {
+  return new KilnError("ERR_KILN_DIGEST_MISMATCH", `a layer was known as ${wanted}, and is ${found}`, {
+    hint: "What is known of layers is damaged: delete the cache index, and build again.",
+  });
+}
+
+/** What a memo has may come from a damaged file. */
+function isBlob({ digest, size, diffId }: LayerBlob): boolean {
+  return isDigest(digest) && isDigest(diffId) && Number.isSafeInteger(size) && size > 0;
+}

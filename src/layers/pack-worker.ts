@@ -1,0 +1,4 @@
+import { serveWorker } from "../internal/worker-pool.js";
+import { packShard } from "./pack-shard.js";
+
+serveWorker(packShard);

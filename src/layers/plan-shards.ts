@@ -1,0 +1,294 @@
+import { KilnError } from "../errors.js";
+import { comparePaths } from "../fsutil/byte-order.js";
+import { isDirectoryMode } from "../fsutil/file-mode.js";
+import type { ManifestEntry } from "../fsutil/manifest-entry.js";
+import { Pacer } from "../fsutil/pacer.js";
+import type { LayerCompression } from "./layer-sink.js";
+import { CutFinder } from "./path-cuts.js";
+import { isHardLink, type LayerTime, RecipeWriter, type ShardRecipe } from "./shard-recipe.js";
+
+/** Where in the image a tree goes. */
+export interface LayerTarget {
+  /** Clean path without a slash at its ends, e.g. `app/src`; empty for the root. */
+  readonly prefix: string;
+  /** Which of it and its parents have to be made, with mode 0755: parents first. Others must be in the image below. */
+  readonly makeDirs: readonly string[];
+}
+
+/** A tree and how it goes into layers: all that the shards' keys depend on. */
+export interface ShardOptions {
+  /**
+   * The tree, in protocol order (depth-first, siblings in byte order), with every directory before what is in it. Called
+   * more than once, and has to give the same each time.
+   */
+  readonly entries: () => Iterable<ManifestEntry>;
+  readonly target: LayerTarget;
+  readonly mtime: LayerTime;
+  readonly compression: LayerCompression;
+  /** Paths (of no directories) that go into a last layer of their own, as they are known to change. */
+  readonly volatile?: ReadonlySet<string> | undefined;
+  /** Layers at most, the one of volatile files not counted. Default 32. */
+  readonly maxShards?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One layer of a tree. */
+export interface PlannedShard {
+  /** sha256 in hex over all that makes the layer: equal keys are equal layers, byte for byte. */
+  readonly key: string;
+  /** Members that are no directories. */
+  readonly files: number;
+  /** Bytes of their contents. */
+  readonly bytes: number;
+  readonly volatile: boolean;
+}
+
+/** Layers at most, by default. */
+const defaultShards = 32;
+/** Names that mean in a layer that something below is gone. */
+const whiteout = ".wh.";
+
+/**
+ * Splits a tree into shards, in the order in which their layers are to be applied. Reads no file.
+ *
+ * How: see {@link CutFinder}. Each shard has the directories that lead to its files, so that their modes are right in
+ * whatever order layers are applied. Further links to a file go into that file's shard, wherever their own place would be:
+ * they stay links, as BuildKit's copy keeps them; volatile is a group of links if its first path is.
+ *
+ * Rejects with `ERR_KILN_UNSUPPORTED` for names that begin with `.wh.`, which no layer can hold, and for files of unknown
+ * kinds; with the signal's reason when aborted. Never blocks the event loop for more than some milliseconds.
+ */
+export async function planShards(options: ShardOptions): Promise<readonly PlannedShard[]> {
+  const cuts = await measureTree(options);
+  const shards: PlannedShard[] = [];
+  for await (const { key, files, contentBytes, volatile } of shardRecipes(options, cuts)) {
+    shards.push({ key, files, bytes: contentBytes, volatile });
+  }
+  return shards;
+}
+
+/** A hard link and the directories that lead to it. */
+interface MovedLink {
+  readonly entry: ManifestEntry;
+  readonly parents: readonly ManifestEntry[];
+}
+
+/** What one walk over a tree found out, for the walks that make its shards. */
+export interface TreeMeasure {
+  /** Indices of the entries that shards after the first begin with. */
+  readonly cuts: readonly number[];
+  /** By the path of the file: its further links. */
+  readonly links: ReadonlyMap<string, readonly MovedLink[]>;
+}
+
+/** A recipe and whether it is that of the volatile files. */
+export interface NumberedRecipe extends ShardRecipe {
+  readonly volatile: boolean;
+}
+
+/** First walk over a tree; rejects like {@link planShards}. */
+export async function measureTree(options: ShardOptions): Promise<TreeMeasure> {
+  checkTarget(options.target);
+  const { maxShards = defaultShards } = options;
+  if (!Number.isSafeInteger(maxShards) || maxShards < 1)
+    throw new TypeError("maxShards is no whole number above 0");
+  const finder = new CutFinder();
+  const links = new Map<string, MovedLink[]>();
+  const parents = new ParentStack();
+  const pacer = new Pacer();
+  for (const entry of options.entries()) {
+    checkName(entry.path);
+    parents.enter(entry);
+    finder.add(entry);
+    if (isHardLink(entry)) {
+      const group = links.get(entry.linkname) ?? [];
+      group.push({ entry, parents: parents.above(entry) });
+      links.set(entry.linkname, group);
+    }
+    if (!pacer.due()) continue;
+    await pacer.rest();
+    options.signal?.throwIfAborted();
+  }
+  return { cuts: finder.find(maxShards), links };
+}
+
+/** Second walk: the shards' recipes in order, one at a time. */
+export async function* shardRecipes(
+  options: ShardOptions,
+  measure: TreeMeasure,
+): AsyncGenerator<NumberedRecipe, void, void> {
+  const shards = new ShardWriter(options, measure);
+  const pacer = new Pacer();
+  for (const entry of options.entries()) {
+    const done = shards.add(entry);
+    if (done !== undefined) {
+      yield { ...done, volatile: false };
+      pacer.begin();
+    }
+    if (!pacer.due()) continue;
+    await pacer.rest();
+    options.signal?.throwIfAborted();
+  }
+  for (const { recipe, volatile } of shards.end()) yield { ...recipe, volatile };
+}
+
+class ShardWriter {
+  readonly #options: ShardOptions;
+  readonly #measure: TreeMeasure;
+  readonly #parents = new ParentStack();
+  readonly #volatile: Shard;
+  #shard: Shard;
+  #any = false;
+  #index = 0;
+  /** Cuts that were passed. */
+  #cuts = 0;
+  /** Files found that have further links. */
+  #linked = 0;
+
+  constructor(options: ShardOptions, measure: TreeMeasure) {
+    this.#options = options;
+    this.#measure = measure;
+    this.#shard = new Shard(options, measure.links);
+    this.#volatile = new Shard(options, measure.links);
+  }
+
+  /** Adds an entry to its shard. Returns the shard before, where one ends here. */
+  add(entry: ManifestEntry): ShardRecipe | undefined {
+    const isCut = this.#measure.cuts[this.#cuts] === this.#index;
+    if (isCut) this.#cuts += 1;
+    this.#index += 1;
+    const done = isCut ? this.#close() : undefined;
+    this.#parents.enter(entry);
+    const first = isHardLink(entry) ? entry.linkname : entry.path;
+    if (this.#measure.links.has(entry.path)) this.#linked += 1;
+    const isVolatile = !isDirectoryMode(entry.mode) && this.#options.volatile?.has(first) === true;
+    const shard = isVolatile ? this.#volatile : this.#shard;
+    // A link whose file is in a shard before this one went there.
+    if (first === entry.path || shard.holds(first)) shard.add(entry, this.#parents.above(entry));
+    return done;
+  }
+
+  /** The last shards; at least one if there is a directory to be made. */
+  end(): { recipe: ShardRecipe; volatile: boolean }[] {
+    if (this.#linked < this.#measure.links.size)
+      throw new TypeError("the manifest has links to files that it lacks");
+    const last = this.#close();
+    const changing = this.#volatile.finish();
+    const ends = [
+      ...(last === undefined ? [] : [{ recipe: last, volatile: false }]),
+      ...(changing === undefined ? [] : [{ recipe: changing, volatile: true }]),
+    ];
+    if (this.#any || changing !== undefined || this.#options.target.makeDirs.length === 0) return ends;
+    return [{ recipe: this.#shard.finishEmpty(), volatile: false }];
+  }
+
+  #close(): ShardRecipe | undefined {
+    const done = this.#shard.finish();
+    if (done === undefined) return undefined;
+    this.#any = true;
+    this.#shard = new Shard(this.#options, this.#measure.links);
+    return done;
+  }
+}
+
+/** One shard that is being written. */
+class Shard {
+  readonly #writer: RecipeWriter;
+  readonly #links: TreeMeasure["links"];
+  /** Directories that lead to what was added last. */
+  #open: string[] = [];
+  /** Links of this shard's files, by file, as long as there are some to come. */
+  readonly #expected = new Map<string, MovedLink[]>();
+  #isEmpty = true;
+
+  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"]) {
+    this.#writer = new RecipeWriter(target.prefix, mtime, compression);
+    this.#links = links;
+    for (const path of target.makeDirs) this.#writer.addMade(path);
+  }
+
+  /** Whether the shard has the file of that path, and links to it may follow. */
+  holds(path: string): boolean {
+    return this.#expected.has(path);
+  }
+
+  add(entry: ManifestEntry, parents: readonly ManifestEntry[]): void {
+    this.#isEmpty = false;
+    let depth = 0;
+    while (depth < parents.length && this.#open[depth] === parents[depth]?.path) depth += 1;
+    this.#open.length = depth;
+    for (const parent of parents.slice(depth)) {
+      this.#writer.add(parent);
+      this.#open.push(parent.path);
+    }
+    this.#writer.add(entry);
+    if (isDirectoryMode(entry.mode)) this.#open.push(entry.path);
+    if (isHardLink(entry)) {
+      this.#expected.get(entry.linkname)?.shift();
+      return;
+    }
+    const links = this.#links.get(entry.path);
+    if (links !== undefined) this.#expected.set(entry.path, [...links]);
+  }
+
+  /** The recipe with the links that are still to come, or nothing if nothing was added. */
+  finish(): ShardRecipe | undefined {
+    if (this.#isEmpty) return undefined;
+    const moved = [...this.#expected.values()].flat();
+    moved.sort((a, b) => comparePaths(a.entry.path, b.entry.path));
+    for (const { entry, parents } of moved) this.add(entry, parents);
+    return this.#writer.finish();
+  }
+
+  /** The recipe of nothing but the directories on the way. */
+  finishEmpty(): ShardRecipe {
+    return this.#writer.finish();
+  }
+}
+
+/** The directories that lead to an entry of a walk. */
+class ParentStack {
+  #stack: ManifestEntry[] = [];
+  #copy: readonly ManifestEntry[] | undefined;
+
+  /** Goes on to the next entry. */
+  enter(entry: ManifestEntry): void {
+    let depth = this.#stack.length;
+    while (depth > 0 && !entry.path.startsWith(`${this.#stack[depth - 1]?.path}/`)) depth -= 1;
+    if (depth < this.#stack.length) {
+      this.#stack.length = depth;
+      this.#copy = undefined;
+    }
+    if (!isDirectoryMode(entry.mode)) return;
+    this.#stack.push(entry);
+    this.#copy = undefined;
+  }
+
+  /** Those above the entry that was entered last. */
+  above(entry: ManifestEntry): readonly ManifestEntry[] {
+    this.#copy ??= [...this.#stack];
+    return isDirectoryMode(entry.mode) ? this.#copy.slice(0, -1) : this.#copy;
+  }
+}
+
+function checkTarget({ prefix, makeDirs }: LayerTarget): void {
+  const isClean = prefix === "" || prefix.split("/").every((part) => !["", ".", ".."].includes(part));
+  if (!isClean) throw new TypeError(`not a clean path: ${JSON.stringify(prefix)}`);
+  for (const path of makeDirs) {
+    if (path === "" || !`${prefix}/`.startsWith(`${path}/`)) {
+      throw new TypeError(`${JSON.stringify(path)} does not lead to ${JSON.stringify(prefix)}`);
+    }
+  }
+}
+
+function checkName(path: string): void {
+  if (!path.includes(whiteout)) return;
+  if (!path.slice(path.lastIndexOf("/") + 1).startsWith(whiteout)) return;
+  throw new KilnError(
+    "ERR_KILN_UNSUPPORTED",
+    `${path} cannot be put into a layer: its name begins with .wh.`,
+    {
+      hint: "In a layer such a name says that a file is gone. Rename it, or leave it out with an ignore pattern.",
+    },
+  );
+}

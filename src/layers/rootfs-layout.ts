@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type CallSite, KilnError } from "../errors.js";
 import { isMissing, systemErrorCode, systemReason } from "../fsutil/file-errors.js";
+import { type FileVersion, fileVersion, sameVersion, untilSettled } from "../internal/file-version.js";
 import { randomId } from "../internal/random-id.js";
 import { makeScratchDirectory } from "../internal/scratch-directory.js";
 import { type Digest, digestHex, isDigest, parseDigest } from "../oci/digest.js";
@@ -13,7 +14,6 @@ import { openOciLayout } from "../oci/layout.js";
 import { initOciLayout, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
 import { mediaTypes } from "../oci/media-types.js";
 import { formatPlatform, type Platform } from "../oci/platform.js";
-import { type FileVersion, fileVersion, sameVersion, untilSettled } from "./file-version.js";
 import { type RootfsJob, rootfsError, unreadableTar } from "./rootfs-job.js";
 import { takeLayer } from "./take-layer.js";
 

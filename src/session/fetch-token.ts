@@ -2,6 +2,7 @@ import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import * as v from "valibot";
 import { KilnError } from "../errors.js";
+import { isCertificateProblem } from "../internal/certificate-problem.js";
 import type { Credentials } from "./credentials.js";
 
 /** What the daemon asks a token for. */
@@ -128,12 +129,6 @@ async function send(request: TokenRequest, sending: Sending): Promise<Answer> {
       },
     );
   }
-}
-
-/** OpenSSL's names of what is wrong with a certificate, and Node's own. */
-function isCertificateProblem(error: unknown): error is Error {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/.test(code);
 }
 
 function realmUrl(request: TokenRequest): URL {

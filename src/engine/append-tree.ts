@@ -4,14 +4,14 @@ import { Readable } from "node:stream";
 import { isMissing } from "../fsutil/file-errors.js";
 import { randomId } from "../internal/random-id.js";
 import type { OutputRecord } from "../model/build-record.js";
+import type { DaemonFacts } from "../model/daemon.js";
 import type { Plan } from "../model/plan.js";
 import { digestHex, parseDigest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
-import { type MadeImage, imageOfLayers } from "../oci/image-of-layers.js";
+import { imageOfLayers, type MadeImage } from "../oci/image-of-layers.js";
 import { initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
 import { parseReference } from "../oci/reference.js";
-import type { DaemonFacts } from "../model/daemon.js";
-import type { Output, OciLayoutOutput, RegistryOutput } from "../solver/outputs.js";
+import type { OciLayoutOutput, Output, RegistryOutput } from "../solver/outputs.js";
 import { createdTime, type LayeredImage } from "./layered-trees.js";
 import type { RegistryAccess } from "./registry-access.js";
 
@@ -71,8 +71,10 @@ function targetOf(output: Output, options: AppendOptions): Target | undefined {
   const { compression, compressionLevel, forceCompression, annotations, ...others } = output.options;
   const { rewriteTimestamp, ociArtifact, preferNondistLayers } = others;
   if (compression !== undefined && compression !== "gzip") return undefined;
-  if (compressionLevel !== undefined || forceCompression === true || annotations !== undefined) return undefined;
-  if (rewriteTimestamp === true || ociArtifact !== undefined || preferNondistLayers === true) return undefined;
+  if (compressionLevel !== undefined || forceCompression === true || annotations !== undefined)
+    return undefined;
+  if (rewriteTimestamp === true || ociArtifact !== undefined || preferNondistLayers === true)
+    return undefined;
   return output.type === "oci-layout" ? layoutTarget(output, options) : registryTarget(output, options);
 }
 
@@ -115,7 +117,9 @@ function registryTarget({ names, options }: RegistryOutput, { registries, signal
       for (const reference of references) {
         const client = clientOf(reference);
         const found = await Promise.all(
-          base.manifest.layers.map(({ digest }) => client.headBlob(digest, { signal }).catch(() => undefined)),
+          base.manifest.layers.map(({ digest }) =>
+            client.headBlob(digest, { signal }).catch(() => undefined),
+          ),
         );
         if (found.includes(undefined)) return false;
       }
@@ -125,12 +129,14 @@ function registryTarget({ names, options }: RegistryOutput, { registries, signal
       for (const reference of references) {
         const client = clientOf(reference);
         await Promise.all(
-          packed.layers.map(async ({ mediaType, digest, size }) => {
+          packed.layers.map(async ({ digest, size }) => {
             if ((await client.headBlob(digest, { signal })) !== undefined) return;
-            await client.uploadBlob({ mediaType, digest, size }, await packed.openShard(digest, signal), { signal });
+            await client.uploadBlob({ digest, size }, await packed.openShard(digest, signal), {
+              signal,
+            });
           }),
         );
-        await client.uploadBlob(config.descriptor, { open: () => Readable.from([config.bytes]) }, { signal });
+        await client.uploadBlob(config.descriptor, () => Readable.from([config.bytes]), { signal });
         const { digest, mediaType } = manifest.descriptor;
         const at = options.pushByDigest === true ? digest : (reference.tag ?? "latest");
         await client.putManifest(at, mediaType, manifest.bytes, { signal });

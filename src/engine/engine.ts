@@ -27,6 +27,7 @@ import { imagePlace } from "./image-place.js";
 import { checkMirrors, type Mirrors } from "./mirrors.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
+import { RegistryAccess } from "./registry-access.js";
 import type { Run, RunOptions } from "./run.js";
 
 /** What {@link Engine.connect} may be told. */
@@ -77,6 +78,7 @@ export class Engine implements AsyncDisposable {
   readonly #candidate: Candidate;
   readonly #options: ConnectOptions;
   readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #registries: RegistryAccess;
   #client: Promise<Client> | undefined;
 
   private constructor(candidate: Candidate, options: ConnectOptions) {
@@ -85,6 +87,8 @@ export class Engine implements AsyncDisposable {
     this.#env = options.env ?? process.env;
     this.address = candidate.address;
     this.source = candidate.source;
+    const { credentials, registryTls } = options;
+    this.#registries = new RegistryAccess({ credentials, registryTls, env: this.#env });
   }
 
   /**
@@ -192,6 +196,7 @@ export class Engine implements AsyncDisposable {
 
   /** Ends the connection and with it every build that still runs. */
   async close(): Promise<void> {
+    this.#registries.close();
     const client = await this.#client?.catch(() => undefined);
     await client?.close();
   }
@@ -205,13 +210,21 @@ export class Engine implements AsyncDisposable {
     const env = this.#env;
     const images = imagePlace(this.#options.imageStore, env);
     const cacheDir = cacheDirectory(env, env["HOME"] ?? homedir());
-    return { env, secretProviders, mirrors, caBundle, builderVersion: version, images, cacheDir };
+    return {
+      ...{ env, secretProviders, mirrors, caBundle, builderVersion: version, images, cacheDir },
+      registries: this.#registries,
+      tls: this.#tls,
+    };
+  }
+
+  get #tls(): TlsOptions | undefined {
+    return this.#options.tls ?? this.#candidate.tls;
   }
 
   async #open(): Promise<Client> {
     const { Client: ClientClass } = await import("../solver/client.js");
     return ClientClass.connect(this.address, {
-      tls: this.#options.tls ?? this.#candidate.tls,
+      tls: this.#tls,
       env: this.#env,
       credentials: this.#options.credentials,
       clientTokens: this.#options.clientTokens,

@@ -5,6 +5,7 @@ import { type FoundFiles, needsOf } from "../image/needs-of.js";
 import type { ForceFact } from "../model/facts.js";
 import type { BaseNeed, Needs } from "../model/needs.js";
 import type { Platform } from "../oci/platform.js";
+import type { TlsOptions } from "../rpc/tls-options.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { baseCredentials } from "./base-credentials.js";
 import type { BuildOptions } from "./build.js";
@@ -15,6 +16,7 @@ import { gatherInputs, gatherRootfs, type LocalInputs } from "./gather-inputs.js
 import { type GatheredSecrets, gatherSecrets, type SecretProvider } from "./gather-secrets.js";
 import { findPublished, type ImagePlace } from "./image-place.js";
 import type { Mirrors } from "./mirrors.js";
+import type { RegistryAccess } from "./registry-access.js";
 import { resolvePaths } from "./resolve-paths.js";
 
 /** What an engine was told that holds for all its builds. */
@@ -29,6 +31,10 @@ export interface EngineSettings {
   readonly images: ImagePlace;
   /** Where what only saves time is kept. */
   readonly cacheDir: string;
+  /** The way to the registries that outputs are in. */
+  readonly registries: RegistryAccess;
+  /** Certificates of the daemon's address. */
+  readonly tls: TlsOptions | undefined;
 }
 
 /** What a build takes from this machine, found before any daemon is asked. */

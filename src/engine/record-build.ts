@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import type { StepRecord, StoredBuild } from "../model/build-record.js";
+import type { StepRecord } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
 import type { BuildResult } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
@@ -37,19 +36,29 @@ export class BuildRecorder {
   /** A build that needed no solve. */
   async verified({ result, identity, facts }: VerifiedBuild): Promise<void> {
     this.identified(identity, facts);
-    await this.#store({ ...result, outcome: "succeeded" });
   }
 
   /** A build that was carried out; the result comes back with the causes of what ran. */
   async succeeded(result: BuildResult): Promise<BuildResult> {
-    await this.#store({ ...result, outcome: "succeeded" });
     const { index, gathered } = this.#job;
     const identity = this.#identity;
     if (identity === undefined || !index.enabled) return result;
-    const stamped = await stampOutputs(gathered.settings.outputs ?? [], result.outputs, checkContextOf(this.#job));
-    if ("stamps" in stamped) {
+    const stamped = await stampOutputs(
+      gathered.settings.outputs ?? [],
+      result.outputs,
+      checkContextOf(this.#job),
+    );
+    if (stamped.stamps !== undefined) {
       const { ref, digest, outputs, steps, exporterResponse } = result;
-      const stored: StoredResult = { version: 1, ref, digest, outputs, stamps: stamped.stamps, steps, exporterResponse };
+      const stored: StoredResult = {
+        version: 1,
+        ref,
+        digest,
+        outputs,
+        stamps: stamped.stamps,
+        steps,
+        exporterResponse,
+      };
       await index.write("results", identity.key, stored);
     }
     return result;
@@ -57,6 +66,8 @@ export class BuildRecorder {
 
   /** A build that came to no good end. */
   async failed(outcome: "failed" | "canceled", error: unknown, steps: readonly StepRecord[]): Promise<void> {
-    void outcome; void error; void steps;
+    void outcome;
+    void error;
+    void steps;
   }
 }

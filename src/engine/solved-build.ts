@@ -217,6 +217,7 @@ export class SolvedBuild {
       steps: image.steps.map(({ id, title }, at) => ({ index: at, id, title })),
       at: Date.now(),
     });
+    const packedFrom = performance.now();
     const plan = await compileChain(image, resolved, {
       ...making,
       chooseWay: index.enabled ? (question) => layers.way(question, identity.plan) : undefined,
@@ -230,7 +231,12 @@ export class SolvedBuild {
       sourceDateEpoch: gathered.sourceDateEpoch,
       signal: settings.signal,
     });
-    if (appended !== undefined) throw new NothingToSolve({ outputs: appended, answer: undefined });
+    const last = layers.images.at(-1);
+    if (appended !== undefined && last !== undefined) {
+      const outcome = last.packed.packedShards > 0 ? "ran" : "cached";
+      this.#tracker.made(last.question.step, outcome, performance.now() - packedFrom);
+      throw new NothingToSolve({ outputs: appended, answer: undefined });
+    }
     this.#emit(phase("solve", `building ${plan.steps.length} steps`));
     return { definition: plan.definition, config: plan.config };
   }

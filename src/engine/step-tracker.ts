@@ -13,6 +13,8 @@ export interface StepTracker {
   expect(steps: readonly PlanStep[]): void;
   /** Nothing of these steps will be solved: the daemon has what they made. */
   assume(steps: readonly PlanStep[]): void;
+  /** A step that was carried out here: nothing of it is solved. */
+  made(step: number, outcome: "cached" | "ran", durationMs: number): void;
   /** The event with the step it belongs to. */
   tag(event: SolveEvent): BuildEvent;
   /** How each step of the build's plan has ended so far. */
@@ -24,6 +26,7 @@ export function trackSteps(): StepTracker {
   const stepOf = new Map<string, number>();
   const vertices = new Map<string, VertexOutcome>();
   const transferred = new Set<string>();
+  const madeHere = new Map<number, VertexOutcome>();
   const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
     const before = vertices.get(vertex);
     // What came from an imported cache is reported once more while its layers are fetched: that is not a run.
@@ -39,6 +42,9 @@ export function trackSteps(): StepTracker {
     },
     assume(steps) {
       for (const step of steps) for (const vertex of step.vertices) note(vertex, "cached", 0);
+    },
+    made(step, outcome, durationMs) {
+      madeHere.set(step, { outcome, durationMs });
     },
     tag(event) {
       if (event.type === "vertex.cached") note(event.vertex, "cached", 0);
@@ -61,10 +67,13 @@ export function trackSteps(): StepTracker {
           if (outcome === undefined) return [];
           return [outcome === "ran" && work.length === 0 && !transferred.has(vertex) ? "cached" : outcome];
         });
+        const { index, id, title } = step;
+        const made = outcomes.length === 0 ? madeHere.get(index) : undefined;
+        if (made !== undefined) return { index, id, title, ...made };
         return {
-          index: step.index,
-          id: step.id,
-          title: step.title,
+          index,
+          id,
+          title,
           outcome: stepOutcome(step.vertices.length, outcomes),
           durationMs: seen.reduce((sum, { durationMs }) => sum + durationMs, 0),
         };

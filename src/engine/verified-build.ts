@@ -10,7 +10,8 @@ import { factsOf } from "./facts-of.js";
 import { type Gathered, withRootfs } from "./gather.js";
 import { knownBases, knownPlatform } from "./known-facts.js";
 import { openLock } from "./open-lock.js";
-import { checkOutputs, type OutputStamp } from "./output-checks.js";
+import { checkOutputs } from "./output-checks.js";
+import type { OutputStamp } from "./output-stamp.js";
 import { digestsOf } from "./scan-inputs.js";
 
 /** What the index keeps of a build that succeeded, by the build's key. */

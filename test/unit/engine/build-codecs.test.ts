@@ -15,6 +15,7 @@ const steps: readonly StepRecord[] = [
 const result: BuildResult = {
   ref: "abc",
   platform: { os: "linux", architecture: "arm64", variant: "v8" },
+  verified: false,
   daemon: "unix:///run/buildkit/buildkitd.sock",
   digest: undefined,
   outputs: [{ type: "local", target: "out", digest: undefined }],

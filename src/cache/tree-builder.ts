@@ -20,7 +20,7 @@ export interface EntryStat {
 }
 
 /** Room that is not written to yet costs no memory; what is copied to grow costs it twice. */
-const LEAST_CAPACITY = 64 * 1024;
+const LEAST_CAPACITY = 128 * 1024;
 const GROWTH = 4;
 
 /** Columns of a tree that is being scanned; they grow as needed, and become a {@link StoredTree} in the end. */

@@ -1,4 +1,4 @@
-import { type BigIntStats, lstatSync, type Stats } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync, type Stats } from "node:fs";
 import { KilnError } from "../errors.js";
 import { compareNames } from "../fsutil/byte-order.js";
 import { deviceNumbers } from "../fsutil/directory-source.js";
@@ -231,9 +231,9 @@ export class TreeWalk {
     const { name, path, directory } = child;
     const verdict = filter === undefined ? "in" : filter.judge(path, true, filterScope);
     if (verdict === "out") return;
+    if (verdict === "in" || isMisspelledDirectory(base, name)) checkUtf8Name(base, name);
     const stat = this.#look(base + name, verdict === "in");
     if (stat === undefined || (verdict === "through" && !stat.isDirectory())) return;
-    checkUtf8Name(base, name);
     const former = formerOf(before, name);
     const entry = this.#add(name, stat, verdict === "in" ? EntryFlag.WANTED : 0);
     this.#fill({ entry, directory, absolute: base + name, stat, former });
@@ -484,6 +484,12 @@ export class TreeWalk {
 }
 
 const EMPTY_SHA256 = Buffer.from("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "hex");
+
+/** Whether a name that may be no UTF-8 is a directory's: by such a name, nothing can be looked at. */
+function isMisspelledDirectory(base: string, name: string): boolean {
+  if (!name.includes("\ufffd")) return false;
+  return readdirSync(base, { withFileTypes: true }).some((each) => each.name === name && each.isDirectory());
+}
 
 function isKept(tree: StoredTree, entry: number, stat: FileMark): boolean {
   return (

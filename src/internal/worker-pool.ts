@@ -109,7 +109,8 @@ export class WorkerPool<Request, Response> {
       const { task } = thread;
       thread.task = undefined;
       worker.unref();
-      thread.idle = setTimeout(() => void worker.terminate(), this.#idleMs).unref();
+      // Once it is being ended it must get no task any more.
+      if (this.#threads.has(thread)) thread.idle = setTimeout(() => this.#end(thread), this.#idleMs).unref();
       if ("value" in answer) task?.resolve(answer.value);
       else task?.reject(Object.assign(new Error(answer.error.message), answer.error));
       this.#next();
@@ -130,7 +131,15 @@ export class WorkerPool<Request, Response> {
     if (index >= 0) this.#waiting.splice(index, 1);
     const thread = [...this.#threads].find((one) => one.task === task);
     task.reject(reason);
-    if (thread !== undefined) void thread.worker.terminate();
+    if (thread === undefined) return;
+    this.#end(thread);
+    this.#next();
+  }
+
+  #end(thread: Thread): void {
+    this.#threads.delete(thread);
+    clearTimeout(thread.idle);
+    void thread.worker.terminate();
   }
 }
 

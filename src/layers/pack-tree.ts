@@ -5,7 +5,7 @@ import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
 import { isDigest } from "../oci/digest.js";
 import { mediaTypes } from "../oci/media-types.js";
 import type { LayerBlob } from "./layer-sink.js";
-import type { PackRequest, PackResponse } from "./pack-shard.js";
+import { type PackRequest, type PackResponse, packShard } from "./pack-shard.js";
 import {
   measureTree,
   type NumberedRecipe,
@@ -47,6 +47,8 @@ export interface PackTreeOptions extends ShardOptions {
   readonly locate: (path: string) => string;
   readonly memo: ShardMemo;
   readonly blobs: LayerBlobs;
+  /** False packs in the caller's thread, which is blocked meanwhile: for programs without a session. Default true. */
+  readonly threads?: boolean | undefined;
   /** Called after each shard. Must not throw. */
   readonly onProgress?: ((progress: PackProgress) => void) | undefined;
 }
@@ -77,7 +79,7 @@ export interface PackedTree {
 let sharedPool: WorkerPool<PackRequest, PackResponse> | undefined;
 
 function packers(): WorkerPool<PackRequest, PackResponse> {
-  sharedPool ??= new WorkerPool(workerEntry("pack-worker", import.meta.url));
+  sharedPool ??= new WorkerPool(workerEntry("pack-worker", import.meta.url), { youngMib: 4 });
   return sharedPool;
 }
 
@@ -134,7 +136,7 @@ class TreePacker {
   }
 
   async run(): Promise<{ layers: readonly PackedLayer[]; packed: number }> {
-    const most = packers().size + 1;
+    const most = this.#options.threads === false ? 1 : packers().size + 1;
     try {
       let index = 0;
       for await (const recipe of shardRecipes({ ...this.#options, signal: this.#signal }, this.#measure)) {
@@ -205,7 +207,7 @@ async function openShard(
 
 /** Packs a shard on a thread and keeps its blob, unless that is not the one that is `wanted`. */
 async function packToBlobs(
-  { blobs, locate, signal }: PackTreeOptions,
+  { blobs, locate, signal, threads = true }: PackTreeOptions,
   recipe: NumberedRecipe,
   wanted?: string,
 ): Promise<LayerBlob> {
@@ -216,7 +218,10 @@ async function packToBlobs(
     await makeFile(out);
     const { bytes } = recipe;
     const request: PackRequest = { recipe: bytes, sources, out };
-    const response = await packers().run(request, { signal, transfer: [bytes.buffer] });
+    signal?.throwIfAborted();
+    const response = threads
+      ? await packers().run(request, { signal, transfer: [bytes.buffer] })
+      : packShard(request);
     if (response.problem === "changed") throw changed(response.path, response.how);
     if (response.problem === "unreadable") throw unreadable(response.path, { code: response.code });
     if (wanted !== undefined && response.digest !== wanted) throw mismatch(wanted, response.digest);

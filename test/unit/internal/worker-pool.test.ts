@@ -54,3 +54,22 @@ test("an abort ends a task that runs and one that waits", async () => {
   await expect(waiting).rejects.toThrow("enough");
   expect(await other).toContain("after");
 });
+
+test("a thread that is being ended, idle or by an abort, gets no more tasks", async () => {
+  const threads = new WorkerPool<Request, string>(workerEntry("echo-worker", import.meta.url), {
+    size: 1,
+    idleMs: 1,
+  });
+  pools.push(threads);
+  for (let round = 0; round < 20; round += 1) {
+    expect(await threads.run({ say: `round-${round}` })).toContain(`round-${round} `);
+    const until = performance.now() + 2;
+    while (performance.now() < until);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const stop = new AbortController();
+  const running = threads.run({ say: "answered" }, { signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await expect(running).rejects.toThrow("enough");
+  expect(await threads.run({ say: "next" })).toContain("next");
+});

@@ -4,7 +4,7 @@ import { KilnError } from "../errors.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { Descriptor } from "../oci/descriptor.js";
 import type { Digest } from "../oci/digest.js";
-import { initOciLayout, updateOciIndex } from "../oci/layout-writer.js";
+import { initOciLayout, layoutNames, updateOciIndex } from "../oci/layout-writer.js";
 import { mediaTypes } from "../oci/media-types.js";
 import {
   type DockerImageOutput,
@@ -95,8 +95,7 @@ async function finishLayout(output: OciLayoutOutput, session: SessionServices): 
   }
   await initOciLayout(output.dir);
   const descriptor = await describeBlob(output.dir, digest);
-  const name = output.options.name;
-  await updateOciIndex(output.dir, descriptor, { ...layoutNames(name) });
+  await updateOciIndex(output.dir, descriptor, layoutNames(output.options.name));
   await rm(join(output.dir, "ingest"), { recursive: true, force: true });
   return digest;
 }
@@ -106,13 +105,6 @@ async function describeBlob(dir: string, digest: Digest): Promise<Descriptor> {
   const { size } = await stat(path);
   const { mediaType } = JSON.parse(await readFile(path, "utf8")) as { mediaType?: string };
   return { mediaType: mediaType ?? mediaTypes.ociManifest, digest, size };
-}
-
-function layoutNames(name: string | undefined): { readonly tag?: string; readonly imageName?: string } {
-  if (name === undefined) return {};
-  const colon = name.lastIndexOf(":");
-  const hasTag = colon > name.lastIndexOf("/");
-  return hasTag ? { tag: name.slice(colon + 1), imageName: name } : { tag: name };
 }
 
 function recordType(output: Output): OutputRecord["type"] {

@@ -20,9 +20,12 @@ export interface IndexEntryNames {
   readonly imageName?: string | undefined;
 }
 
-/** How an image of a name (`app`, `ghcr.io/me/app:1`) is called in a layout's index. */
-export function layoutNames(name: string | undefined): IndexEntryNames {
-  if (name === undefined) return {};
+/** The tag of an image that is given no name. */
+const plainTag = "latest";
+
+/** How an image of this name is named in a layout's index: without a name, by the tag `latest`. */
+export function layoutNames(name: string | undefined): IndexEntryNames & { readonly tag: string } {
+  if (name === undefined) return { tag: plainTag };
   const colon = name.lastIndexOf(":");
   const hasTag = colon > name.lastIndexOf("/");
   return hasTag ? { tag: name.slice(colon + 1), imageName: name } : { tag: name };
@@ -40,7 +43,7 @@ export async function updateOciIndex(
   names: IndexEntryNames = {},
 ): Promise<void> {
   const file = join(dir, "index.json");
-  const tag = names.tag ?? "latest";
+  const tag = names.tag ?? plainTag;
   const annotations = {
     ...descriptor.annotations,
     [annotationKeys.refName]: tag,

@@ -2,11 +2,19 @@ import { request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import { KilnError } from "../errors.js";
-import { formatAddress } from "./address.js";
-import type { Connection } from "./connection.js";
+import { type Address, formatAddress } from "./address.js";
+import type { TlsMaterial } from "./tls-options.js";
 
 const answerLimit = 1024 * 1024;
 const timeoutMs = 10_000;
+
+/** Where a Docker Engine's HTTP API is reached. A `Connection` is one. */
+export interface DockerEndpoint {
+  readonly address: Address;
+  readonly tls: TlsMaterial | undefined;
+  /** The unix socket, if it is one. */
+  readonly socketPath: string | undefined;
+}
 
 /** What Docker's `/version` says that Kiln uses. */
 export interface DockerVersion {
@@ -20,27 +28,16 @@ export interface DockerVersion {
 /**
  * Asks a Docker Engine for its version over its HTTP API.
  *
- * The connection must be a `docker://` one; only its address and certificates are used. Rejects with
+ * Rejects with
  * `ERR_KILN_CONNECT_FAILED`, `ERR_KILN_PROTOCOL` for an answer that is none, or the signal's reason.
  */
 export async function dockerVersion(
-  connection: Connection,
+  endpoint: DockerEndpoint,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<DockerVersion> {
-  const address = formatAddress(connection.address);
-  const body = await get(connection, "/version", options.signal);
-  let json: Readonly<Record<string, unknown>>;
-  try {
-    json = JSON.parse(body) as Readonly<Record<string, unknown>>;
-  } catch (error) {
-    throw new KilnError("ERR_KILN_PROTOCOL", `${address} is no Docker Engine: /version is not JSON`, {
-      cause: error,
-    });
-  }
-  const text = (key: string): string | undefined => {
-    const value = json[key];
-    return typeof value === "string" ? value : undefined;
-  };
+  const address = formatAddress(endpoint.address);
+  const { json } = await get(endpoint, "/version", { statuses: [200], signal: options.signal });
+  const text = (key: string): string | undefined => textIn(json, key);
   const version = text("Version");
   if (version === undefined) {
     throw new KilnError("ERR_KILN_PROTOCOL", `${address} is no Docker Engine: /version names no version`);
@@ -48,8 +45,71 @@ export async function dockerVersion(
   return { version, goVersion: text("GoVersion"), apiVersion: text("ApiVersion") };
 }
 
-function get(connection: Connection, path: string, signal: AbortSignal | undefined): Promise<string> {
-  const { address, tls, socketPath } = connection;
+/** An image in Docker's store. */
+export interface DockerStoredImage {
+  /** In the containerd store the digest of its manifest or index, in the classic one that of its config. */
+  readonly id: string;
+  /** Its names, as Docker shows them: `app:1`, `localhost:5000/app:1`. */
+  readonly tags: readonly string[];
+}
+
+/**
+ * The image of a name in a Docker Engine's store; `undefined` if there is none.
+ *
+ * Rejects with `ERR_KILN_CONNECT_FAILED`, `ERR_KILN_PROTOCOL` for an answer that is none, or the signal's reason.
+ */
+export async function dockerStoredImage(
+  endpoint: DockerEndpoint,
+  name: string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<DockerStoredImage | undefined> {
+  const path = `/images/${encodeURIComponent(name)}/json`;
+  const { status, json } = await get(endpoint, path, { statuses: [200, 404], signal: options.signal });
+  if (status === 404) return undefined;
+  const id = textIn(json, "Id");
+  if (id === undefined) {
+    throw new KilnError(
+      "ERR_KILN_PROTOCOL",
+      `${formatAddress(endpoint.address)} is no Docker Engine: ${path} names no id`,
+    );
+  }
+  const tags: unknown = Reflect.get(json, "RepoTags");
+  return { id, tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [] };
+}
+
+function textIn(json: object, key: string): string | undefined {
+  const value: unknown = Reflect.get(json, key);
+  return typeof value === "string" ? value : undefined;
+}
+
+interface Asked {
+  /** Those that are answers. */
+  readonly statuses: readonly number[];
+  readonly signal: AbortSignal | undefined;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json: object;
+}
+
+async function get(endpoint: DockerEndpoint, path: string, asked: Asked): Promise<Answer> {
+  const { status, text } = await getText(endpoint, path, asked);
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === "object" && json !== null) return { status, json };
+  } catch {
+    // Said below.
+  }
+  const address = formatAddress(endpoint.address);
+  throw new KilnError("ERR_KILN_PROTOCOL", `${address} is no Docker Engine: ${path} is not JSON`);
+}
+
+function getText(
+  { address, tls, socketPath }: DockerEndpoint,
+  path: string,
+  { statuses, signal }: Asked,
+): Promise<{ readonly status: number; readonly text: string }> {
   const options: RequestOptions = {
     path,
     headers: { host: "docker" },
@@ -101,8 +161,9 @@ function get(connection: Connection, path: string, signal: AbortSignal | undefin
       response.on("error", fail);
       response.on("end", () => {
         signal?.removeEventListener("abort", onAbort);
-        if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
-        else fail(new Error(`status ${response.statusCode}`));
+        const { statusCode: status = 0 } = response;
+        if (statuses.includes(status)) resolve({ status, text: Buffer.concat(chunks).toString("utf8") });
+        else fail(new Error(`status ${status}`));
       });
     });
     signal?.addEventListener("abort", onAbort, { once: true });

@@ -95,8 +95,7 @@ async function finishLayout(output: OciLayoutOutput, session: SessionServices): 
   }
   await initOciLayout(output.dir);
   const descriptor = await describeBlob(output.dir, digest);
-  const name = output.options.name;
-  await updateOciIndex(output.dir, descriptor, layoutNames(name));
+  await updateOciIndex(output.dir, descriptor, layoutNames(output.options.name));
   await rm(join(output.dir, "ingest"), { recursive: true, force: true });
   return digest;
 }

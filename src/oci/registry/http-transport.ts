@@ -1,5 +1,5 @@
-import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from "node:http";
-import type { AgentOptions, Agent as HttpsAgent } from "node:https";
+import type { Agent, IncomingHttpHeaders, IncomingMessage, request } from "node:http";
+import type { AgentOptions } from "node:https";
 import { KilnError } from "../../errors.js";
 
 /** Certificates for a registry's own server. */
@@ -49,8 +49,8 @@ const socketLimit = 8;
 export class HttpTransport {
   readonly #tls: TransportTls;
   readonly #idleMs: number;
-  #plain: Agent | undefined;
-  readonly #secure = new Map<HttpRequest["trust"], Promise<Secure>>();
+  /** By scheme and trust. */
+  readonly #ways = new Map<string, Promise<Way>>();
 
   /** `idleMs`: how long nothing may be heard of a server. */
   constructor(tls: TransportTls, idleMs: number) {
@@ -62,35 +62,36 @@ export class HttpTransport {
   async send(request: HttpRequest): Promise<HttpAnswer> {
     const { url, signal } = request;
     signal?.throwIfAborted();
-    if (url.protocol === "http:") {
-      this.#plain ??= new Agent({ keepAlive: true, maxSockets: socketLimit });
-      return exchange(request, requestHttp, this.#plain, this.#idleMs);
+    const isPlain = url.protocol === "http:";
+    const key = isPlain ? "plain" : request.trust;
+    let way = this.#ways.get(key);
+    if (way === undefined) {
+      way = isPlain ? openPlain() : openSecure(request.trust, this.#tls);
+      this.#ways.set(key, way);
     }
-    let secure = this.#secure.get(request.trust);
-    if (secure === undefined) {
-      secure = openSecure(request.trust, this.#tls);
-      this.#secure.set(request.trust, secure);
-    }
-    const { make, agent } = await secure;
-    return exchange(request, make, agent, this.#idleMs);
+    return exchange(request, await way, this.#idleMs);
   }
 
   /** Closes the connections; requests under way fail. */
   close(): void {
-    this.#plain?.destroy();
-    for (const secure of this.#secure.values()) void secure.then(({ agent }) => agent.destroy());
+    for (const way of this.#ways.values()) void way.then(({ agent }) => agent.destroy());
   }
 }
 
-type Make = typeof requestHttp;
+type Make = typeof request;
 
-interface Secure {
+interface Way {
   readonly make: Make;
-  readonly agent: HttpsAgent;
+  readonly agent: Agent;
 }
 
-// Loaded when it is needed: TLS takes as long to load as a request to this machine.
-async function openSecure(trust: HttpRequest["trust"], tls: TransportTls): Promise<Secure> {
+// Both are loaded when they are needed: that takes longer than a request to this machine.
+async function openPlain(): Promise<Way> {
+  const http = await import("node:http");
+  return { make: http.request, agent: new http.Agent({ keepAlive: true, maxSockets: socketLimit }) };
+}
+
+async function openSecure(trust: HttpRequest["trust"], tls: TransportTls): Promise<Way> {
   const [https, { rootCertificates }] = await Promise.all([import("node:https"), import("node:tls")]);
   const own: AgentOptions =
     trust === "other"
@@ -115,8 +116,7 @@ class Silence extends Error {
 
 function exchange(
   { method, url, headers, body, signal }: HttpRequest,
-  make: Make,
-  agent: Agent,
+  { make, agent }: Way,
   idleMs: number,
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {

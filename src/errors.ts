@@ -56,6 +56,7 @@ export type KilnErrorCode =
   | "ERR_KILN_UNTRUSTED_CERTIFICATE"
   | "ERR_KILN_SECRET_NOT_FOUND"
   | "ERR_KILN_SECRET_TOO_LARGE"
+  | "ERR_KILN_SECRET_VERSION"
   | "ERR_KILN_SSH_AGENT"
   | "ERR_KILN_SSH_KEY"
   // Hostile or damaged data from outside.

@@ -2,9 +2,11 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { type CallSite, KilnError } from "../errors.js";
+import { versionOf } from "../image/secret-version.js";
 import type { SecretNeed } from "../model/needs.js";
 import type { SecretOrigin, SecretVariable } from "../model/secret.js";
 import type { SecretSource } from "../session/secrets.js";
+import { secretVersion, secretVersionKey } from "./secret-versions.js";
 
 /**
  * Gives the values of secrets by name: `undefined` for a name that it does not know.
@@ -20,6 +22,8 @@ export type SecretProvider = (
 export interface GatheredSecrets {
   /** What each step's secrets are made of, by need id. */
   readonly facts: ReadonlyMap<string, readonly SecretVariable[]>;
+  /** Versions of the secrets whose values count, by need id: 32 hexadecimal digits. */
+  readonly versions: ReadonlyMap<string, string>;
   /** For the session, by id: the values themselves, which are masked in what the build says from its beginning. */
   readonly sources: Readonly<Record<string, SecretSource>>;
   /** Values of the secrets that open registries, by need id and name: they never go to the daemon as secrets. */
@@ -38,7 +42,8 @@ export interface SecretPlaces {
  * Finds the secrets that a chain's steps name, each once.
  *
  * Rejects with `ERR_KILN_SECRET_NOT_FOUND` and the place of the call for a variable that is not set, a file that cannot
- * be read and a name that no provider knows. No message holds a value.
+ * be read and a name that no provider knows, and for values that count with `ERR_KILN_SECRET_VERSION`. No message holds a
+ * value.
  */
 export async function gatherSecrets(
   needs: readonly SecretNeed[],
@@ -46,10 +51,12 @@ export async function gatherSecrets(
 ): Promise<GatheredSecrets> {
   const facts = new Map<string, readonly SecretVariable[]>();
   const sources = new Map<string, SecretSource>();
-  const found = new Map<string, Promise<ReadonlyMap<string, SecretSource>>>();
+  const found = new Map<string, Promise<ReadonlyMap<string, string>>>();
   const objects = new Map<SecretOrigin, number>();
   const registries = new Map<string, ReadonlyMap<string, SecretSource>>();
-  for (const { id, origin, use, location } of needs) {
+  const versions = new Map<string, string>();
+  let versionKey: Uint8Array | undefined;
+  for (const { id, origin, use, versioned, location } of needs) {
     const prefix = prefixOf(origin, objects);
     // Several secrets may name the same variable.
     const key = origin.kind === "env" ? `${prefix} ${origin.keys.join(" ")}` : prefix;
@@ -62,10 +69,24 @@ export async function gatherSecrets(
     }
     // Sorted: in which order a file or a provider has them must not make a step another one.
     const variables = [...values.keys()].sort().map((env) => ({ env, id: `${prefix}.${env}` }));
-    facts.set(id, variables);
     for (const variable of variables) sources.set(variable.id, values.get(variable.env) ?? "");
+    if (versioned !== true) {
+      facts.set(id, variables);
+      continue;
+    }
+    versionKey ??= await secretVersionKey({ env: places.env, location, signal: places.signal });
+    const told: SecretVariable[] = [];
+    for (const variable of variables) {
+      told.push({
+        ...variable,
+        version: secretVersion(versionKey, variable, values.get(variable.env) ?? ""),
+      });
+    }
+    facts.set(id, told);
+    const version = versionOf(told);
+    if (version !== undefined) versions.set(id, version);
   }
-  return { facts, sources: Object.fromEntries(sources), registries };
+  return { facts, versions, sources: Object.fromEntries(sources), registries };
 }
 
 // Part of the step's identity: the same in every build, and nothing of a value in it.
@@ -91,7 +112,7 @@ async function find(
   origin: SecretOrigin,
   places: SecretPlaces,
   location: CallSite | undefined,
-): Promise<ReadonlyMap<string, SecretSource>> {
+): Promise<ReadonlyMap<string, string>> {
   switch (origin.kind) {
     case "object":
       return new Map(origin.keys.map((key) => [key, origin.value(key)]));
@@ -117,7 +138,7 @@ async function find(
 async function fromDotenv(
   path: string,
   location: CallSite | undefined,
-): Promise<ReadonlyMap<string, SecretSource>> {
+): Promise<ReadonlyMap<string, string>> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -132,7 +153,7 @@ async function fromProviders(
   { name, requiredKeys }: Extract<SecretOrigin, { kind: "name" }>,
   { providers, signal }: SecretPlaces,
   location: CallSite | undefined,
-): Promise<ReadonlyMap<string, SecretSource>> {
+): Promise<ReadonlyMap<string, string>> {
   for (const provider of providers) {
     const values = await provider(name, { signal });
     if (values === undefined) continue;

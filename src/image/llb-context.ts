@@ -35,6 +35,7 @@ import type {
 } from "./lower-context.js";
 import { needId, optionCaKey, optionSecretKey } from "./need-id.js";
 import { oneLine } from "./one-line.js";
+import { versionId, versionOf } from "./secret-version.js";
 import { shellQuote } from "./shell-quote.js";
 import { stepKey } from "./step-key.js";
 import { isCdiName } from "./step-options.js";
@@ -102,14 +103,19 @@ export function llbContext(step: AppliedStep, place: StepPlace, compilation: Com
     });
   };
   const secrets = (): readonly RunSecret[] => {
-    const given = (options?.secrets ?? []).flatMap((_secret, index) =>
-      lookUp(facts.secrets, optionSecretKey(index)).map(({ env, id }) => ({ env, id })),
+    const variables = (options?.secrets ?? []).flatMap((_secret, index) =>
+      lookUp(facts.secrets, optionSecretKey(index)),
     );
-    // Nobody has a secret of this name, so the command sees nothing of it; but it is part of the command's key.
-    const { force } = facts;
-    return force?.kind === "apart"
-      ? [...given, { target: "/run/kiln/nonce", id: `kiln.nonce.${force.nonce}`, optional: true }]
-      : given;
+    const version = versionOf(variables);
+    const nonce = facts.force?.kind === "apart" ? `kiln.nonce.${facts.force.nonce}` : undefined;
+    return [
+      ...variables.map(({ env, id }) => ({ env, id })),
+      // Nobody has secrets of these names, so commands see nothing of them; but they are part of the commands' key.
+      ...(version === undefined
+        ? []
+        : [{ target: "/run/kiln/version", id: versionId(version), optional: true }]),
+      ...(nonce === undefined ? [] : [{ target: "/run/kiln/nonce", id: nonce, optional: true }]),
+    ];
   };
   const caBundle = (): string | undefined => {
     if (options?.caBundle === false) return undefined;

@@ -100,8 +100,10 @@ function collectStep(step: AppliedStep, scope: string, index: number, known: Kno
   for (const [key, { origin }] of Object.entries(needs.registrySecrets ?? {})) {
     into.secrets.push({ origin, use: "registry", id: idOf(key), title, location });
   }
-  for (const [place, { origin }] of (options?.secrets ?? []).entries()) {
-    into.secrets.push({ origin, use: "command", id: idOf(optionSecretKey(place)), title, location });
+  for (const [place, { origin, isVersioned }] of (options?.secrets ?? []).entries()) {
+    const versioned = isVersioned ? { versioned: true } : {};
+    const id = idOf(optionSecretKey(place));
+    into.secrets.push({ origin, use: "command", ...versioned, id, title, location });
   }
   if (options?.gpu !== undefined) {
     into.devices.push({ gpu: options.gpu, id: idOf(optionDeviceKey), title, location });

@@ -4,12 +4,13 @@ import type { Facts } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import { formatPlatform } from "../oci/platform.js";
 import { withForwardSlashes } from "./local-paths.js";
+import { withoutVersions } from "./secret-version.js";
 
 /**
  * A plan as text: its steps, the image's config and the ops, alike on every machine.
  *
- * What names this machine or this one build (trees' names and keys, the session's own ids) is replaced by the ids of
- * what was needed; `paths` are local paths to be written with forward slashes. No values of secrets are in it.
+ * What names this machine or this one build (trees' names and keys, the session's own ids, secrets' versions) is replaced
+ * by the ids of what was needed; `paths` are local paths to be written with forward slashes. No values of secrets are in it.
  */
 export function planSnapshot(
   plan: Omit<Plan, "toSnapshot">,
@@ -37,7 +38,7 @@ function neutral(text: string, facts: Facts, paths: readonly string[]): string {
   const rewrite = (word: string): string =>
     replaced.reduce(
       (result, [from, to]) => (from === "" ? result : result.replaceAll(from, to)),
-      withForwardSlashes(word, paths),
+      withoutVersions(withForwardSlashes(word, paths)),
     );
   // Words are in quotes only where they need to be, which may change with what is in them.
   return text

@@ -10,14 +10,16 @@ const keyPattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * Values that a step's commands get as environment variables, and nobody else: they are in no image, cache key, log or
  * event, and are read when the daemon asks for them.
  *
- * A plain immutable value. Changing what a secret holds reruns nothing.
+ * A plain immutable value. Changing what a secret holds reruns nothing, unless it is {@link Secret.versioned}.
  */
 export class Secret {
   readonly #origin: SecretOrigin;
+  readonly #isVersioned: boolean;
   readonly [brand] = true;
 
-  private constructor(origin: SecretOrigin) {
+  private constructor(origin: SecretOrigin, isVersioned = false) {
     this.#origin = origin;
+    this.#isVersioned = isVersioned;
   }
 
   /** Whether a value is a secret, of this copy of the package or of another one. */
@@ -105,26 +107,31 @@ export class Secret {
     return new Secret({ kind: "name", name, requiredKeys: [...requiredKeys] });
   }
 
+  /**
+   * The same secret, with values that count: steps that have it run again once a value is another one.
+   *
+   * What is part of the steps' identity is a hash of the values with a random key, which is made once and kept in Kiln's
+   * data directory: who has not that key learns nothing from it. Machines with different keys do not share the cached
+   * results of such steps. The build fails with `ERR_KILN_SECRET_VERSION` where the key cannot be kept or read. For
+   * secrets that open a registry it changes nothing.
+   */
+  versioned(): Secret {
+    return new Secret(this.#origin, true);
+  }
+
   /** Where the values come from. */
   get origin(): SecretOrigin {
     return this.#origin;
   }
 
+  /** Whether another value makes a step another one: see {@link Secret.versioned}. */
+  get isVersioned(): boolean {
+    return this.#isVersioned;
+  }
+
   /** What may be said of it: where its values come from, and their names. */
   toString(): string {
-    const origin = this.#origin;
-    switch (origin.kind) {
-      case "object":
-        return `Secret.fromObject({ ${origin.keys.join(", ")} })`;
-      case "env":
-        return `Secret.fromEnv(${origin.keys.join(", ")})`;
-      case "dotenv":
-        return `Secret.fromDotenv(${origin.path})`;
-      case "name":
-        return `Secret.fromName(${origin.name})`;
-      default:
-        return origin satisfies never;
-    }
+    return `${originText(this.#origin)}${this.#isVersioned ? ".versioned()" : ""}`;
   }
 
   /** {@link Secret.toString}, so that a chain can be printed as JSON. */
@@ -134,6 +141,21 @@ export class Secret {
 
   [inspect.custom](): string {
     return this.toString();
+  }
+}
+
+function originText(origin: SecretOrigin): string {
+  switch (origin.kind) {
+    case "object":
+      return `Secret.fromObject({ ${origin.keys.join(", ")} })`;
+    case "env":
+      return `Secret.fromEnv(${origin.keys.join(", ")})`;
+    case "dotenv":
+      return `Secret.fromDotenv(${origin.path})`;
+    case "name":
+      return `Secret.fromName(${origin.name})`;
+    default:
+      return origin satisfies never;
   }
 }
 

@@ -8,7 +8,7 @@ export interface StepOptions {
   readonly name?: string | undefined;
   /** Environment of this step alone: not kept in the image. `undefined` and `null` values are left out. */
   readonly env?: Readonly<Record<string, string | null | undefined>> | undefined;
-  /** Secrets whose values the step's commands get as environment variables. Changing a value reruns nothing. */
+  /** Secrets whose values the step's commands get as environment variables. Changing a value reruns nothing but `versioned()`. */
   readonly secrets?: readonly Secret[] | undefined;
   /**
    * A device that the step's commands run with: a CDI name (`vendor.com/gpu=0`), which is part of the step's identity. A

@@ -103,6 +103,8 @@ export interface SecretNeed {
   readonly origin: SecretOrigin;
   /** `command`: the session gives it to the daemon for commands. `registry`: it stays here. */
   readonly use: "command" | "registry";
+  /** Another value makes the step another one. Default: values do not count. */
+  readonly versioned?: boolean | undefined;
   readonly title: string;
   readonly location: CallSite | undefined;
 }

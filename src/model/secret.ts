@@ -15,4 +15,9 @@ export interface SecretVariable {
   readonly env: string;
   /** The session's id of the value. Part of the step's identity, so the same in every build of a chain. */
   readonly id: string;
+  /**
+   * What tells this value from others where it counts (`versioned`): 32 hexadecimal digits, part of the step's identity.
+   * A keyed hash: it tells nothing of the value to those who have not the key.
+   */
+  readonly version?: string | undefined;
 }

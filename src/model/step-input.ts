@@ -32,6 +32,13 @@ export interface StepInput {
   readonly stored?: string | undefined;
 }
 
+/**
+ * What a step is to a daemon: `config` = nothing, it says something of the finished image (a label, a command);
+ * `settings` = nothing, but commands after it run with what it sets (environment, directory, shell, user); `source` = it
+ * brings a base in; `copy` = it copies files; `run` = it runs commands.
+ */
+export type StepEffect = "config" | "settings" | "source" | "copy" | "run";
+
 /** A step of a chain as it is compared with that of another build. */
 export interface StepFingerprint {
   readonly index: number;
@@ -44,4 +51,16 @@ export interface StepFingerprint {
   /** Digest over {@link own} of this step and all before it. */
   readonly chain: string;
   readonly inputs: readonly StepInput[];
+  /** Default: `run`. */
+  readonly effect?: StepEffect | undefined;
+  /**
+   * Digest over what the step asks of the daemon, whatever files it starts from. Unlike {@link own}, what makes no
+   * difference there is no part of it: a title, the path of a local tree. `undefined` = it asks for nothing.
+   */
+  readonly work?: string | undefined;
+  /**
+   * Digest over {@link work} and all that it starts from. A daemon that has made files with this digest need not make them
+   * again, whichever chain it made them for. `undefined` = the step makes none.
+   */
+  readonly result?: string | undefined;
 }

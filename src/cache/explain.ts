@@ -1,0 +1,43 @@
+import type { StepRecord } from "../model/build-record.js";
+import type { Cause } from "../model/cause.js";
+import type { ContentDiffs } from "./input-changes.js";
+import type { ComparedBuild } from "./known-results.js";
+import { type JudgeOptions, stepCauses } from "./step-causes.js";
+import { stepChanges } from "./step-changes.js";
+import { resultOf } from "./step-keys.js";
+
+/** What {@link explainSteps} goes by. */
+export interface ExplainOptions extends JudgeOptions {
+  /** How the steps went. */
+  readonly outcomes: readonly StepRecord[];
+}
+
+/** Why each step of a build ran, by its index: of those that ran, failed, or were cancelled. */
+export async function explainSteps(options: ExplainOptions): Promise<ReadonlyMap<number, Cause>> {
+  const began = options.outcomes.filter(({ outcome }) => ["ran", "failed", "canceled"].includes(outcome));
+  if (began.length === 0) return new Map();
+  const causes = await stepCauses(options);
+  return new Map(began.map(({ index }) => [index, causes.causeOf(index)]));
+}
+
+/**
+ * What makes each step of a build another one than in a build before, by its index. Steps that are the same, or make the
+ * same files, have no entry.
+ */
+export async function explainChanges(
+  before: Pick<ComparedBuild, "fingerprints">,
+  after: Pick<ComparedBuild, "fingerprints">,
+  diffs: ContentDiffs = {},
+): Promise<ReadonlyMap<number, Cause>> {
+  const { causes } = await stepChanges(before.fingerprints, after.fingerprints, diffs);
+  const made = new Set(before.fingerprints.flatMap((step) => resultOf(step) ?? []));
+  return new Map(
+    after.fingerprints.flatMap((step, index) => {
+      const cause = causes[index];
+      const result = resultOf(step);
+      return cause === undefined || (result !== undefined && made.has(result))
+        ? []
+        : [[index, cause] as const];
+    }),
+  );
+}

@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   history: async () => (await import("./commands/history.js")).addHistoryCommand,
   du: async () => (await import("./commands/disk-usage.js")).addDiskUsageCommand,
   prune: async () => (await import("./commands/prune.js")).addPruneCommand,
+  cache: async () => (await import("./commands/cache.js")).addCacheCommand,
   workers: async () => (await import("./commands/workers.js")).addWorkersCommand,
   engine: async () => (await import("./commands/engine.js")).addEngineCommand,
   lint: async () => (await import("./commands/lint.js")).addLintCommand,

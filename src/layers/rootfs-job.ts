@@ -3,12 +3,13 @@ import { type CallSite, KilnError, type KilnErrorCode } from "../errors.js";
 import { systemReason } from "../fsutil/file-errors.js";
 import type { Platform } from "../oci/platform.js";
 import { fileKind } from "./file-kind.js";
+import type { RootfsPlaces } from "./kept-rootfs.js";
 import type { TarFault } from "./tar-scanner.js";
 
 /** A root file system under way to a layout. */
 export interface RootfsJob {
   readonly tarPath: string;
-  readonly root: string;
+  readonly places: RootfsPlaces;
   readonly platform: Platform;
   readonly signal: AbortSignal | undefined;
   readonly location: CallSite | undefined;

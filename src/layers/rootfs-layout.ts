@@ -1,19 +1,20 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type CallSite, KilnError } from "../errors.js";
 import { isMissing, systemErrorCode, systemReason } from "../fsutil/file-errors.js";
-import { type FileVersion, fileVersion, sameVersion, untilSettled } from "../internal/file-version.js";
+import { fileVersion, sameVersion, untilSettled } from "../internal/file-version.js";
 import { randomId } from "../internal/random-id.js";
 import { makeScratchDirectory } from "../internal/scratch-directory.js";
-import { type Digest, digestHex, isDigest, parseDigest } from "../oci/digest.js";
+import { type Digest, digestHex, parseDigest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import { openOciLayout } from "../oci/layout.js";
 import { initOciLayout, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
 import { mediaTypes } from "../oci/media-types.js";
 import { formatPlatform, type Platform } from "../oci/platform.js";
+import { layoutDir, markUsed, readTarRecord, rootfsPlaces, type TarRecord } from "./kept-rootfs.js";
 import { type RootfsJob, rootfsError, unreadableTar } from "./rootfs-job.js";
 import { takeLayer } from "./take-layer.js";
 
@@ -36,13 +37,6 @@ export interface RootfsLayout {
   readonly digest: Digest;
 }
 
-/** What is known of a tar that was read. */
-interface TarRecord {
-  readonly version: 1;
-  readonly file: FileVersion;
-  readonly digest: Digest;
-}
-
 const created = "1980-01-01T00:00:02Z";
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -62,15 +56,17 @@ const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export async function rootfsLayout(tarPath: string, options: RootfsOptions): Promise<RootfsLayout> {
   const { cacheDir, platform, signal, location } = options;
   signal?.throwIfAborted();
-  const job: RootfsJob = { tarPath, root: join(cacheDir, "rootfs"), platform, signal, location };
+  const places = rootfsPlaces(cacheDir);
+  const job: RootfsJob = { tarPath, places, platform, signal, location };
   const { real, stat: before } = await find(job);
   const key = createHash("sha256")
     .update(JSON.stringify([real, formatPlatform(platform)]))
     .digest("hex");
-  const record = join(job.root, "files", `${key}.json`);
-  const known = await readRecord(record);
+  const record = join(places.records, `${key}.json`);
+  const known = await readTarRecord(record);
   if (known !== undefined && sameVersion(known.file, fileVersion(before))) {
-    const dir = layoutDir(job, known.digest);
+    const dir = layoutDir(places, known.digest);
+    await Promise.all([markUsed(dir), markUsed(record)]);
     if (await isWhole(dir, known.digest, platform)) return { dir, digest: known.digest };
   }
   const settled = await settle(job, before);
@@ -79,11 +75,7 @@ export async function rootfsLayout(tarPath: string, options: RootfsOptions): Pro
     const entry: TarRecord = { version: 1, file: fileVersion(settled.stat), digest };
     await writing(job, () => replaceFile(record, JSON.stringify(entry)));
   }
-  return { dir: layoutDir(job, digest), digest };
-}
-
-function layoutDir({ root }: RootfsJob, digest: Digest): string {
-  return join(root, "layouts", digestHex(digest));
+  return { dir: layoutDir(places, digest), digest };
 }
 
 async function find(job: RootfsJob): Promise<{ readonly real: string; readonly stat: BigIntStats }> {
@@ -131,8 +123,8 @@ async function settle(
 
 /** Makes the layout of a tar, unless there is one with the same content; gives its digest. */
 async function makeLayout(job: RootfsJob, real: string, before: BigIntStats): Promise<Digest> {
-  const { platform, root } = job;
-  const scratch = await makeScratchDirectory(join(root, "new"));
+  const { platform, places } = job;
+  const scratch = await makeScratchDirectory(places.scratch);
   try {
     await initOciLayout(scratch);
     const layer = await takeLayer(job, real, before, join(scratch, "layer"));
@@ -166,9 +158,11 @@ async function makeLayout(job: RootfsJob, real: string, before: BigIntStats): Pr
     );
     await updateOciIndex(scratch, { mediaType: mediaTypes.ociManifest, ...manifest, platform: ociPlatform });
     const digest = parseDigest(manifest.digest);
-    await putInPlace(scratch, layoutDir(job, digest), () =>
-      isWhole(layoutDir(job, digest), digest, platform),
-    );
+    const dir = layoutDir(places, digest);
+    await putInPlace(scratch, dir, async () => {
+      await markUsed(dir);
+      return isWhole(dir, digest, platform);
+    });
     return digest;
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -204,16 +198,6 @@ async function isWhole(dir: string, digest: Digest, platform: Platform): Promise
   }
 }
 
-async function readRecord(file: string): Promise<TarRecord | undefined> {
-  try {
-    const record = JSON.parse(await readFile(file, "utf8")) as Partial<TarRecord> | null;
-    if (record?.version !== 1 || record.file === undefined || record.digest === undefined) return undefined;
-    return isDigest(record.digest) ? { version: 1, file: record.file, digest: record.digest } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 async function replaceFile(file: string, text: string): Promise<void> {
   await mkdir(join(file, ".."), { recursive: true });
   const temporary = `${file}.${randomId()}.tmp`;
@@ -231,10 +215,14 @@ async function writing<T>(job: RootfsJob, write: () => Promise<T>): Promise<T> {
     return await write();
   } catch (error) {
     if (error instanceof KilnError || !(error instanceof Error && "syscall" in error)) throw error;
-    throw new KilnError("ERR_KILN_OUTPUT_UNWRITABLE", `cannot write ${job.root}: ${systemReason(error)}`, {
-      hint: "Check its permissions and the free space: a tar takes its own size once more.",
-      location: job.location,
-      cause: error,
-    });
+    throw new KilnError(
+      "ERR_KILN_OUTPUT_UNWRITABLE",
+      `cannot write ${job.places.root}: ${systemReason(error)}`,
+      {
+        hint: "Check its permissions and the free space: a tar takes its own size once more.",
+        location: job.location,
+        cause: error,
+      },
+    );
   }
 }

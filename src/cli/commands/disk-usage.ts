@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import type { CacheRecord } from "../../engine/daemon-records.js";
+import { parseDuration } from "../../engine/quantities.js";
 import { cacheFilterHelp, parseCacheFilter } from "../cache-filter.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { withInterrupt } from "../interrupt.js";
 import { formatBytes } from "../progress/frame.js";
-import { parseDuration } from "../quantities.js";
 import { table } from "../table.js";
 
 interface DiskUsageFlags extends ConnectFlags {

@@ -1,6 +1,7 @@
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import type { Client, HistoryAttestation, HistoryRecord } from "../../engine/daemon-records.js";
+import { parseCount } from "../../engine/quantities.js";
 import { KilnError } from "../../errors.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { describeBuild, historyTable } from "../describe-build.js";
@@ -43,7 +44,7 @@ function addList(history: Command): void {
   addConnectFlags(command).action(
     (flags: JsonFlags & { readonly running?: boolean; readonly limit?: string }) =>
       withInterrupt(async (signal) => {
-        const limit = flags.limit === undefined ? undefined : count("--limit", flags.limit);
+        const limit = flags.limit === undefined ? undefined : parseCount("--limit", flags.limit);
         const records = await withClient(flags, (client) =>
           client.history({ activeOnly: flags.running === true, limit, signal }),
         );
@@ -238,11 +239,6 @@ function stillRuns(ref: string): KilnError {
   return new KilnError("ERR_KILN_BUILD_RUNNING", `the build ${ref} still runs`, {
     hint: `Add --follow, or: kiln attach ${ref}`,
   });
-}
-
-function count(flag: string, text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw usage(`${flag} ${text}: not a whole number above 0`, `E.g. ${flag} 10.`);
 }
 
 function usage(problem: string, hint: string): KilnError {

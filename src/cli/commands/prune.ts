@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { parseDuration, parseSize } from "../../engine/quantities.js";
 import { cacheFilterHelp, parseCacheFilter } from "../cache-filter.js";
 import { cleanText } from "../clean-text.js";
 import { confirm } from "../confirm.js";
 import { addConnectFlags, type ConnectFlags, withEngine } from "../connect-flags.js";
 import { withInterrupt } from "../interrupt.js";
 import { formatBytes } from "../progress/frame.js";
-import { parseDuration, parseSize } from "../quantities.js";
 import { collect } from "./disk-usage.js";
 
 interface PruneFlags extends ConnectFlags {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { parseCacheFilter } from "../../../src/cli/cache-filter.js";
 import { type Asker, confirm } from "../../../src/cli/confirm.js";
 import { describeBuild, historyTable } from "../../../src/cli/describe-build.js";
-import { parseDuration, parseSize } from "../../../src/cli/quantities.js";
+import { parseDuration, parseSize } from "../../../src/internal/quantities.js";
 import { table } from "../../../src/cli/table.js";
 import type { HistoryRecord } from "../../../src/solver/index.js";
 

@@ -1,0 +1,20 @@
+import { homedir } from "node:os";
+import type { CacheIndex } from "../cache/cache-index.js";
+import { cacheDirectory } from "../internal/cache-directory.js";
+import { openCache } from "./open-cache.js";
+
+export type { CacheIndex } from "../cache/cache-index.js";
+export { exportIndex } from "../cache/export-index.js";
+export { type IndexUse, indexUse } from "../cache/index-use.js";
+export { listBuilds } from "../cache/list-builds.js";
+export { type PruneResult, pruneIndex } from "../cache/prune-index.js";
+export { type VerifyResult, verifyIndex } from "../cache/verify-index.js";
+
+/**
+ * Opens this user's cache: that of `KILN_CACHE_DIR` or the user's cache directory.
+ *
+ * Throws `ERR_KILN_INVALID_ARGUMENT` for a relative `KILN_CACHE_DIR` and for settings that mean nothing.
+ */
+export function openUserCache(env: Readonly<Record<string, string | undefined>> = process.env): CacheIndex {
+  return openCache({ cacheDir: cacheDirectory(env, env["HOME"] ?? homedir()), env });
+}

@@ -1,0 +1,1 @@
+export { parseCount, parseDuration, parseSize } from "../internal/quantities.js";

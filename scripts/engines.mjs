@@ -34,7 +34,7 @@ export async function enginesUp({ onProgress, signal }) {
   if (!registry.reused) started.push("registry");
   const engines = [];
   for (const kind of ["modern", "older"]) {
-    const settings = { "fixed-cidr": bridgeHalf(kind) };
+    const settings = { "fixed-cidr": bridgeQuarter(kind) };
     const engine = await provision.engineUp({ ...common, kind, mirror: registry.host, settings });
     if (!engine.reused) started.push(kind);
     engines.push({
@@ -73,10 +73,10 @@ export async function enginesDown(started) {
 }
 
 /**
- * The addresses that an engine gives its steps. Both share Docker's default bridge, and neither knows of the other's:
- * of the whole network they would hand out the same ones.
+ * The addresses that an engine gives its steps. All share Docker's default bridge, and none knows of the others': of the
+ * whole network they would hand out the same ones.
  */
-function bridgeHalf(kind) {
+export function bridgeQuarter(owner) {
   const [, network = "000011AC", , , , , , mask = "0000FFFF"] =
     readFileSync("/proc/net/route", "utf8")
       .split("\n")
@@ -84,10 +84,10 @@ function bridgeHalf(kind) {
       .find(([name]) => name === "docker0") ?? [];
   // The kernel writes them in the order of bytes of the machine, which is little-endian wherever Docker runs.
   const number = (hex) => Buffer.from(hex, "hex").readUInt32LE();
-  const half = (2 ** 32 - number(mask)) / 2;
+  const size = (2 ** 32 - number(mask)) / 4;
   const start = Buffer.alloc(4);
-  start.writeUInt32BE(number(network) + (kind === "modern" ? 0 : half));
-  return `${start.join(".")}/${33 - Math.log2(2 * half)}`;
+  start.writeUInt32BE(number(network) + ["modern", "classic", "older", "bench"].indexOf(owner) * size);
+  return `${start.join(".")}/${32 - Math.log2(size)}`;
 }
 
 /** Progress on one line a change, fit for a log. */

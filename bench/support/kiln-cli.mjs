@@ -5,6 +5,9 @@ const main = join(import.meta.dirname, "..", "..", "dist", "cli", "main.js");
 
 /** `kiln build`. */
 export const kilnCli = {
-  build: ({ address }, args) =>
-    measuredRun(process.execPath, [main, "build", "--host", address, "--progress=plain", ...args]),
+  build: ({ address }, args, { env = {}, timeoutMs } = {}) =>
+    measuredRun(process.execPath, [main, "build", "--host", address, "--progress=plain", ...args], {
+      env: { ...process.env, ...env },
+      timeoutMs,
+    }),
 };

@@ -14,13 +14,13 @@ export async function buildx({ prefix }) {
   writeFileSync(join(config, "config.json"), JSON.stringify({ cliPluginsExtraDirs: plugins }));
   return {
     version: versions["docker-buildx"],
-    build({ socket }, args) {
+    build({ socket }, args, { timeoutMs } = {}) {
       const env = {
         ...{ PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config, DOCKER_CLI_HINTS: "false" },
         DOCKER_HOST: `unix://${socket}`,
       };
       const whole = ["buildx", "build", "--progress=plain", ...args];
-      return measuredRun(join(root, "usr/bin/docker"), whole, { env });
+      return measuredRun(join(root, "usr/bin/docker"), whole, { env, timeoutMs });
     },
   };
 }

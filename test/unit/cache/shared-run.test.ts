@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { appendFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -329,11 +329,11 @@ describe("a run of another process", () => {
   });
 
   it.each([
-    ["is emptied, as on a full disk", (path: string) => writeFileSync(path, "")],
+    ["is emptied, as on a full disk", (path: string) => writeFile(path, "")],
     ["gets a line that is none", (path: string) => appendFile(path, "garbage\n")],
     ["gets a line with a wrong checksum", (path: string) => appendFile(path, '00000000 {"event":"x"}\n')],
     ["gets a line without end", (path: string) => appendFile(path, "x".repeat(9 * 1024 * 1024))],
-  ])("is taken over when its file %s", async (_title, damage) => {
+  ] as const)("is taken over when its file %s", async (_title, damage: (path: string) => Promise<void>) => {
     const { journal, path } = await journalOf(processMark());
     const asking = ask();
     journal.event("one");

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { packageVersion } from "../engine/package-version.js";
 import { exitCodeFor, exitCodes } from "./exit-codes.js";
 import { errorToJson, renderError } from "./render-error.js";
 
@@ -60,9 +60,4 @@ Exit codes: 0 done, 1 the build failed, 2 wrong use, 3 no BuildKit, 130 Ctrl-C.
   const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
   for (const add of await Promise.all(names.map((name) => commands[name]?.()))) add?.(program);
   return program;
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return String((JSON.parse(text) as { version?: unknown }).version);
 }

@@ -1,5 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import type { BlobCache } from "../cache/cache-index.js";
+import type { BlobCache } from "../cache/blob-cache.js";
 import { isMissing } from "../fsutil/file-errors.js";
 import type { Digest } from "../oci/digest.js";
 import type { ContentStore } from "../session/content-store.js";

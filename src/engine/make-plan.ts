@@ -69,6 +69,8 @@ export type WayChooser = (question: LayersQuestion) => Promise<TreeWay>;
 export interface CompileChainOptions extends MakePlanOptions {
   /** Default: all trees are sent file by file. */
   readonly chooseWay?: WayChooser | undefined;
+  /** Gets what frontends made of the chain. */
+  readonly frontends?: Map<string, FrontendFact> | undefined;
   /** Answers of frontends so far, by question. Shared by compilations of one build. */
   readonly answers?: Map<string, { readonly fact: FrontendFact; readonly lock: SourceLock }> | undefined;
 }
@@ -80,7 +82,7 @@ export async function compileChain(
   options: CompileChainOptions,
 ): Promise<Plan> {
   const { client, session, gathered, settings, platform, mirrors, chooseWay, answers = new Map() } = options;
-  const frontends = new Map<string, FrontendFact>();
+  const frontends = options.frontends ?? new Map<string, FrontendFact>();
   const ways = new Map<string, TreeWay>();
   // What was solved on its own for a layer to be put on top of it: its steps are steps of this build.
   const before: Definition[] = [];

@@ -1,12 +1,115 @@
-import type { StepRecord } from "../model/build-record.js";
+import { createHash } from "node:crypto";
+import { relative } from "node:path";
+import { diffManifests } from "../cache/diff-manifests.js";
+import { explainSteps } from "../cache/explain.js";
+import { findPrevious } from "../cache/find-previous.js";
+import type { ComparedBuild } from "../cache/known-results.js";
+import { listBuilds } from "../cache/list-builds.js";
+import { decodeManifest, encodeManifest } from "../cache/tree-manifest.js";
+import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
+import { maskText } from "../image/lint/find-secrets.js";
+import { packageVersion } from "../internal/package-version.js";
+import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
-import type { BuildResult } from "./build.js";
+import type { Plan } from "../model/plan.js";
+import type { StepFingerprint, StepInput } from "../model/step-input.js";
+import type { TreeDiff } from "../model/tree-diff.js";
+import { digestHex, isDigest, sha256 } from "../oci/digest.js";
+import type { Platform } from "../oci/platform.js";
+import { type BuildResult, summaryOf } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { checkContextOf } from "./check-context.js";
 import type { LayeredTrees } from "./layered-trees.js";
 import { stampOutputs } from "./output-checks.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
+
+/** Small files whose text is kept, so that a change of them can be told line by line. */
+const textLimit = 64 * 1024;
+
+/** What a build is compared by. */
+export interface BuildTraits {
+  readonly name: string;
+  readonly lineage: string;
+  readonly fingerprints: readonly StepFingerprint[];
+  readonly forcedFrom: number | undefined;
+}
+
+/** The traits of a build whose facts are known. */
+export function traitsOf(job: BuildJob, facts: Facts, copies?: Plan["copies"]): BuildTraits {
+  const { image, gathered, options, scans } = job;
+  const { secrets } = gathered;
+  const place = image.steps.find(({ location }) => location !== undefined)?.location;
+  const name =
+    options.name ?? (place === undefined ? "unnamed" : `${relative(gathered.cwd, place.file)}:${place.line}`);
+  const outputs = (gathered.settings.outputs ?? []).map((output) =>
+    "names" in output ? output.names : "dir" in output ? output.dir : output.target,
+  );
+  const from = options.name ?? place?.file ?? "";
+  const lineage = JSON.stringify(["lineage v1", gathered.cwd, from, outputs, gathered.publish]);
+  return {
+    name,
+    lineage: createHash("sha256").update(lineage).digest("hex"),
+    forcedFrom: forcedFrom(image, gathered.force !== undefined),
+    fingerprints: fingerprintsOf(image, {
+      platform: facts.platform,
+      builderVersion: facts.builderVersion,
+      packageVersion: packageVersion(),
+      sourceDateEpoch: facts.sourceDateEpoch,
+      bases: new Map([...facts.bases].map(([id, { digest }]) => [id, digest])),
+      files: facts.files,
+      listings: facts.listings,
+      trees: new Map([...scans].map(([id, { manifest }]) => [id, manifest.digest])),
+      secrets: secrets.facts,
+      secretVersions: secrets.versions,
+      frontends: facts.frontends,
+      copies,
+      caBundle: facts.caBundle,
+      caBundles: facts.caBundles,
+      nonce: facts.force?.kind === "apart" ? facts.force.nonce : undefined,
+    }),
+  };
+}
+
+/** What explaining and forecasting a build goes by beside its traits. */
+export async function historyOf(
+  { index }: BuildJob,
+  { lineage, fingerprints }: BuildTraits,
+  daemon: string,
+): Promise<{ readonly previous: ComparedBuild | undefined; readonly others: readonly StoredBuild[] }> {
+  const others = await listBuilds(index);
+  return { others, previous: findPrevious(others, { lineage, fingerprints, daemon }) };
+}
+
+/** How what lies behind two inputs of steps differs, by what the index keeps. */
+export function contentDiffs({ index }: Pick<BuildJob, "index">): {
+  readonly treeDiff: (before: StepInput, after: StepInput) => Promise<TreeDiff | undefined>;
+  readonly fileText: (digest: string) => Promise<string | undefined>;
+} {
+  const manifest = async (digest: string | undefined) => {
+    if (digest === undefined || !isDigest(digest)) return undefined;
+    const bytes = await index.readBytes("trees", digestHex(digest));
+    return bytes === undefined ? undefined : decodeManifest(bytes);
+  };
+  return {
+    async treeDiff(before, after) {
+      const [old, young] = [await manifest(before.stored), await manifest(after.stored)];
+      if (old === undefined || young === undefined) return undefined;
+      const { added, removed, changed, renamed } = await diffManifests(old, young);
+      return {
+        added,
+        removed,
+        changed: changed.map(({ path, what }) => ({ path, what: what.join(", ") })),
+        renamed,
+        total: young.count,
+      };
+    },
+    async fileText(digest) {
+      const found = isDigest(digest) ? await index.read("files", digestHex(digest)) : undefined;
+      return typeof found === "string" ? found : undefined;
+    },
+  };
+}
 
 /**
  * Writes down what becomes of a build: for the next one, which may need no solve; and for people, who want to know why
@@ -16,6 +119,7 @@ export class BuildRecorder {
   readonly #job: BuildJob;
   #identity: BuildIdentity | undefined;
   #facts: Facts | undefined;
+  #copies: Plan["copies"] | undefined;
   #sentBytes = 0;
 
   constructor(job: BuildJob) {
@@ -28,14 +132,30 @@ export class BuildRecorder {
     this.#facts = facts;
   }
 
-  /** Told what was sent as layers. */
-  sent(layers: LayeredTrees): void {
-    this.#sentBytes += layers.sentBytes;
+  /** Told how the build's trees came to the daemon. */
+  planned(copies: Plan["copies"]): void {
+    this.#copies = copies;
   }
 
-  /** A build that needed no solve. */
-  async verified({ result, identity, facts }: VerifiedBuild): Promise<void> {
-    this.identified(identity, facts);
+  /** Told what was sent as layers. */
+  sent({ sentBytes }: LayeredTrees): void {
+    this.#sentBytes += sentBytes;
+  }
+
+  /** A build that needed no solve: what it is compared by is that of the build which made its outputs. */
+  async verified({ result, stored: { ref } }: VerifiedBuild): Promise<void> {
+    const { index } = this.#job;
+    const made = await index.read("builds", ref);
+    if (!isStored(made)) return;
+    const { outputs, steps, startedAt, durationMs, platform, daemon, digest } = result;
+    const verified: StoredBuild = {
+      ...made,
+      ...{ ref: result.ref, outputs, steps, startedAt, durationMs, platform, daemon, digest },
+      outcome: "succeeded",
+      verified: true,
+      sentBytes: 0,
+    };
+    await index.write("builds", result.ref, verified);
   }
 
   /** A build that was carried out; the result comes back with the causes of what ran. */
@@ -43,31 +163,89 @@ export class BuildRecorder {
     const { index, gathered } = this.#job;
     const identity = this.#identity;
     if (identity === undefined || !index.enabled) return result;
-    const stamped = await stampOutputs(
-      gathered.settings.outputs ?? [],
-      result.outputs,
-      checkContextOf(this.#job),
-    );
+    const steps = await this.#store({ ...result, outcome: "succeeded", error: undefined });
+    const outputs = gathered.settings.outputs ?? [];
+    const stamped = await stampOutputs(outputs, result.outputs, checkContextOf(this.#job));
     if (stamped.stamps !== undefined) {
-      const { ref, digest, outputs, steps, exporterResponse } = result;
+      const { ref, digest, exporterResponse } = result;
+      const { stamps } = stamped;
       const stored: StoredResult = {
-        version: 1,
-        ref,
-        digest,
-        outputs,
-        stamps: stamped.stamps,
-        steps,
-        exporterResponse,
+        ...{ version: 1, ref, digest, outputs: result.outputs, stamps, steps, exporterResponse },
       };
       await index.write("results", identity.key, stored);
     }
-    return result;
+    await index.autoPrune();
+    return { ...result, ...summaryOf(steps) };
   }
 
   /** A build that came to no good end. */
-  async failed(outcome: "failed" | "canceled", error: unknown, steps: readonly StepRecord[]): Promise<void> {
-    void outcome;
-    void error;
-    void steps;
+  async failed(
+    outcome: "failed" | "canceled",
+    error: unknown,
+    build: { readonly steps: readonly StepRecord[]; readonly platform: Platform; readonly daemon: string },
+  ): Promise<void> {
+    const { index, ref, startedAt } = this.#job;
+    if (!index.enabled || this.#facts === undefined) return;
+    const [line] = (error instanceof Error ? error.message : String(error)).split("\n", 1);
+    await this.#store({
+      ...{ ...build, ref, startedAt, outcome, error: line, digest: undefined, outputs: [], verified: false },
+      durationMs: Date.now() - startedAt,
+    });
   }
+
+  /** Keeps a build with its causes; the steps with these. */
+  async #store(
+    build: Omit<StoredBuild, "lineage" | "name" | "fingerprints" | "sentBytes" | "forcedFrom">,
+  ): Promise<readonly StepRecord[]> {
+    const { index } = this.#job;
+    const facts = this.#facts;
+    if (facts === undefined) return build.steps;
+    try {
+      const traits = traitsOf(this.#job, facts, this.#copies);
+      await this.#keepContents(facts);
+      const causes = await explainSteps({
+        ...traits,
+        ...(await historyOf(this.#job, traits, build.daemon)),
+        ...contentDiffs(this.#job),
+        outcomes: build.steps,
+        daemon: build.daemon,
+      });
+      const steps = build.steps.map((step) => {
+        const cause = causes.get(step.index);
+        return cause === undefined ? step : { ...step, cause };
+      });
+      const { ref, platform, daemon, digest, outputs, startedAt, durationMs, outcome, error, verified } =
+        build;
+      const kept: StoredBuild = {
+        ...{ ref, platform, daemon, digest, outputs, steps, startedAt, durationMs },
+        ...{ outcome, error, verified, sentBytes: this.#sentBytes },
+        ...traits,
+      };
+      await index.write("builds", ref, kept);
+      return steps;
+    } catch (error) {
+      // What people are told about a build must not be what fails it.
+      if (process.env["KILN_DEBUG"] !== undefined) throw error;
+      return build.steps;
+    }
+  }
+
+  /** What the fingerprints name by digests. */
+  async #keepContents(facts: Facts): Promise<void> {
+    const { index, scans } = this.#job;
+    for (const { manifest } of new Set(scans.values())) {
+      const key = digestHex(manifest.digest);
+      if ((await index.readBytes("trees", key)) !== undefined) continue;
+      await index.writeBytes("trees", key, encodeManifest(manifest));
+    }
+    for (const bytes of facts.files.values()) {
+      if (bytes.length > textLimit) continue;
+      const text = maskText(Buffer.from(bytes).toString("utf8"));
+      await index.write("files", digestHex(sha256(bytes)), text);
+    }
+  }
+}
+
+function isStored(value: unknown): value is StoredBuild {
+  return typeof value === "object" && value !== null && "fingerprints" in value && "lineage" in value;
 }

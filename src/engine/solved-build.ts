@@ -133,15 +133,16 @@ export class SolvedBuild {
       this.#emit(phase("done", "done"));
       return result;
     } catch (error) {
+      const steps = this.#tracker.records(this.#steps);
       if (signal.aborted) {
-        await this.#recorder.failed("canceled", signal.reason, this.#tracker.records(this.#steps));
+        await this.#recorder.failed("canceled", signal.reason, { steps, platform, daemon: address });
         throw error;
       }
       const placed = withStep(withBase(error, gathered.needs), {
         steps: this.#steps,
         commands: this.#commands,
       });
-      await this.#recorder.failed("failed", placed, this.#tracker.records(this.#steps));
+      await this.#recorder.failed("failed", placed, { steps, platform, daemon: address });
       throw placed;
     } finally {
       this.#timeouts?.close();
@@ -195,20 +196,25 @@ export class SolvedBuild {
     const { needs } = gathered;
     const client = this.#client;
     if (needs.bases.length > 0 || needs.usesDockerfile) this.#emit(phase("resolve", "resolving the base"));
+    const frontends = new Map<string, FrontendFact>();
     const making = { client, session, gathered, settings, platform, mirrors, answers: new Map() };
     const resolved = await resolveFacts(making);
     await keepBases(needs, resolved.facts.bases, { index, platform, mirrors });
     const plain = identityFacts(resolved.facts, digestsOf(scans));
     const identity = identifyBuild(
-      await compileChain(image, { facts: plain, lock: undefined, lockedBefore: undefined }, making),
+      await compileChain(
+        image,
+        { facts: { ...plain, frontends }, lock: undefined, lockedBefore: undefined },
+        { ...making, frontends },
+      ),
       gathered,
     );
-    this.#recorder.identified(identity, resolved.facts);
+    this.#recorder.identified(identity, { ...resolved.facts, frontends });
     if (this.#lead === undefined && index.enabled) {
       const unsolved = await answerUnsolved(identity, this.#job, platform);
       if (typeof unsolved !== "string") {
-        await this.#recorder.verified({ result: unsolved, identity, facts: resolved.facts });
-        throw new NothingToSolve({ result: unsolved });
+        await this.#recorder.verified(unsolved);
+        throw new NothingToSolve({ result: unsolved.result });
       }
       await this.#share(identity.key);
     }
@@ -223,6 +229,7 @@ export class SolvedBuild {
       chooseWay: index.enabled ? (question) => layers.way(question, identity.plan) : undefined,
     });
     this.#watch(plan);
+    this.#recorder.planned(plan.copies);
     const appended = await appendTree(plan, {
       image: layers.images.at(-1),
       outputs: settings.outputs ?? [],

@@ -1,6 +1,5 @@
 import { compile } from "../image/compile.js";
 import type { OutputRecord, StepRecord } from "../model/build-record.js";
-import type { Facts } from "../model/facts.js";
 import type { Platform } from "../oci/platform.js";
 import { type BuildResult, summaryOf } from "./build.js";
 import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identity.js";
@@ -44,8 +43,8 @@ export function whyAlwaysSolved({ settings, force, needs, publish }: Gathered): 
 /** A build that needed no solve, and what it was. */
 export interface VerifiedBuild {
   readonly result: BuildResult;
-  readonly identity: BuildIdentity;
-  readonly facts: Facts;
+  /** What the index had of it. */
+  readonly stored: StoredResult;
 }
 
 /**
@@ -67,8 +66,8 @@ export async function answerFromIndex(job: BuildJob): Promise<VerifiedBuild | un
   if (bases === undefined) return undefined;
   const facts = factsOf(gathered, platform, bases);
   const identity = identifyBuild(compile(image, identityFacts(facts, digestsOf(scans))), gathered);
-  const result = await answerUnsolved(identity, job, platform);
-  return typeof result === "string" ? undefined : { result, identity, facts };
+  const answer = await answerUnsolved(identity, job, platform);
+  return typeof answer === "string" ? undefined : answer;
 }
 
 /**
@@ -80,7 +79,7 @@ export async function answerUnsolved(
   identity: BuildIdentity,
   job: BuildJob,
   platform: Platform,
-): Promise<BuildResult | string> {
+): Promise<VerifiedBuild | string> {
   const { index, gathered } = job;
   const always = whyAlwaysSolved(gathered);
   if (always !== undefined) return always;
@@ -88,8 +87,11 @@ export async function answerUnsolved(
   if (moving !== undefined) return `${moving} may change`;
   const stored = await index.read("results", identity.key);
   if (!isStoredResult(stored)) return "nothing is recorded of such a build";
-  const missing = await checkOutputs(gathered.settings.outputs ?? [], stored.stamps, checkContextOf(job));
-  return missing ?? unsolved(stored, job, platform);
+  const missing = await checkOutputs(gathered.settings.outputs ?? [], stored.stamps, {
+    ...checkContextOf(job),
+    onRefreshed: (stamps) => void index.write("results", identity.key, { ...stored, stamps }),
+  });
+  return missing ?? { result: unsolved(stored, job, platform), stored };
 }
 
 function unsolved(

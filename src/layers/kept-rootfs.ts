@@ -4,8 +4,8 @@ import { lstat, readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { systemErrorCode, systemReason } from "../fsutil/file-errors.js";
-import { type Digest, digestHex, isDigest } from "../oci/digest.js";
 import type { FileVersion } from "../internal/file-version.js";
+import { type Digest, digestHex, isDigest } from "../oci/digest.js";
 
 /** Where root file systems are kept in a cache directory. */
 export interface RootfsPlaces {

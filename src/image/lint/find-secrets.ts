@@ -200,3 +200,15 @@ function looksRandom(value: string): boolean {
   for (const count of counts.values()) bits -= (count / value.length) * Math.log2(count / value.length);
   return bits >= 3.5;
 }
+
+/** A text (a small file's) without the parts that look like secrets wherever they stand. */
+export function maskText(text: string): string {
+  const values = new Set<string>();
+  for (const [, , shape] of tokenShapes) for (const [value] of text.matchAll(shape)) values.add(value);
+  for (const shape of [urlPassword, urlParameter, flag, npmAuth, authorization, curlUser]) {
+    for (const match of text.matchAll(shape)) values.add(match.at(-1) ?? "");
+  }
+  values.delete("");
+  const longestFirst = [...values].sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((masked, value) => masked.replaceAll(value, "***"), text);
+}

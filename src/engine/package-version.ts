@@ -1,0 +1,1 @@
+export { packageVersion } from "../internal/package-version.js";

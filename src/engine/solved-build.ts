@@ -3,6 +3,7 @@ import type { LayersQuestion } from "../image/layers-question.js";
 import { createDeferred } from "../internal/deferred.js";
 import { randomId } from "../internal/random-id.js";
 import type { OutputRecord } from "../model/build-record.js";
+import type { FrontendFact } from "../model/facts.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent, SolveEvent } from "../model/events.js";
 import type { Plan, PlanCommand, PlanStep } from "../model/plan.js";

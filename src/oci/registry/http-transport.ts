@@ -69,7 +69,15 @@ export class HttpTransport {
       way = isPlain ? openPlain() : openSecure(request.trust, this.#tls);
       this.#ways.set(key, way);
     }
-    return exchange(request, await way, this.#idleMs);
+    const opened = await way;
+    for (let stale = 0; ; stale += 1) {
+      try {
+        return await exchange(request, opened, this.#idleMs);
+      } catch (error) {
+        if (!(error instanceof StaleConnection)) throw error;
+        if (stale > socketLimit) throw error.cause;
+      }
+    }
   }
 
   /** Closes the connections; requests under way fail. */
@@ -105,6 +113,9 @@ async function openSecure(trust: HttpRequest["trust"], tls: TransportTls): Promi
   return { make: https.request, agent };
 }
 
+/** A kept connection that the server had closed before it could see the request: another one may do. */
+class StaleConnection extends Error {}
+
 /** The error of a server that is not heard of. */
 class Silence extends Error {
   readonly code = "ETIMEDOUT";
@@ -130,7 +141,12 @@ function exchange(
     let isSent = body === undefined;
     call.on("timeout", () => (answer ?? call).destroy(new Silence(idleMs)));
     // After the answer: of no interest, but it must be heard.
-    call.on("error", (error) => reject(signal?.aborted === true ? signal.reason : error));
+    call.on("error", (error) => {
+      const isStale =
+        call.reusedSocket && answer === undefined && "code" in error && error.code === "ECONNRESET";
+      if (signal?.aborted === true) reject(signal.reason);
+      else reject(isStale ? new StaleConnection(error.message, { cause: error }) : error);
+    });
     call.once("response", (stream) => {
       answer = stream;
       const told = { status: stream.statusCode ?? 0, headers: stream.headers, stream };

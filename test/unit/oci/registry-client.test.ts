@@ -176,6 +176,18 @@ describe("failures", () => {
     expect(tries).toBe(3);
   });
 
+  it("of connections that the server closed meanwhile count for nothing", async () => {
+    const used = new WeakSet<object>();
+    registry.intercept = (request) => {
+      if (used.has(request.socket)) request.socket.destroy();
+      used.add(request.socket);
+      return request.socket.destroyed;
+    };
+    const client = connect("app", { retries: 0 });
+    for (let times = 0; times < 3; times += 1) expect(await client.headManifest("1")).toBeDefined();
+    expect(registry.seen).toHaveLength(5);
+  });
+
   it("are waited for as long as the server asks, but not for ever", async () => {
     let tries = 0;
     let after = "1";

@@ -450,7 +450,7 @@ describe("the clock", () => {
 });
 
 describe("a tree that changes while it is scanned", () => {
-  test("has what was there when its files were read", async () => {
+  test("has what was there when its files were read", { timeout: 60_000 }, async () => {
     const root = temporaryTree({
       ...{ gone: "1", grown: "2", "to-link": "3", "to-dir": "4", same: "5", "to-file": "6" },
       "d/x": "7",

@@ -16,7 +16,8 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ScanSource, scanTree } from "../../../src/cache/scan-tree.js";
+import type { ScanSource } from "../../../src/cache/scan-scope.js";
+import { scanTree } from "../../../src/cache/scan-tree.js";
 import { overlayTree } from "../../../src/fsutil/overlay-tree.js";
 import { openTree, singleFileTree, type Tree } from "../../../src/fsutil/tree.js";
 import { skipUnless } from "../fsutil/skip-unless.js";

@@ -18,7 +18,7 @@ import { temporaryDirectory } from "../fsutil/temporary-tree.js";
 import { expectedEntries } from "./expected-tree.js";
 import { later, MemoryStore } from "./memory-store.js";
 
-const STEPS = 60;
+const STEPS = 30;
 const exclude = ["**/*.skip", "d1", "!d1/keep*"];
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
@@ -86,7 +86,7 @@ function edit(root: string, random: (below: number) => number): void {
   }
 }
 
-test.each([1, 2, 3, 4])(
+test.each([1, 2, 3])(
   "after any edits a scan that remembers equals one that does not (seed %i)",
   async (seed) => {
     const root = temporaryDirectory();
@@ -101,7 +101,7 @@ test.each([1, 2, 3, 4])(
       const fresh = await scanTree(source, { index: new MemoryStore(), key: "k", now });
       expect([seed, step, remembering.manifest.digest]).toEqual([seed, step, fresh.manifest.digest]);
       expect([...remembering.manifest.entries()]).toEqual([...fresh.manifest.entries()]);
-      if (step % 10 !== 9) continue;
+      if (step % 6 !== 5) continue;
       expect([...fresh.manifest.entries()]).toEqual(await expectedEntries(openTree({ root, exclude })));
     }
   },

@@ -1,11 +1,28 @@
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { packBatch, resultAt } from "../../../src/cache/hash-batch.js";
 import { type ScanTreeOptions, scanTree } from "../../../src/cache/scan-tree.js";
+import type { ScanAnswer, ScanTask } from "../../../src/cache/scan-worker.js";
+import { StoredTree } from "../../../src/cache/stored-tree.js";
+import { Verified } from "../../../src/cache/verify-tree.js";
+import { WorkerPool } from "../../../src/internal/worker-pool.js";
 import { later, MemoryStore } from "./memory-store.js";
 
 const FILES = 3000;
+/** A thread that runs from sources compiles them first. */
+const PATIENTLY = 60_000;
 const index = new MemoryStore();
 let root = "";
 
@@ -19,7 +36,7 @@ beforeAll(() => {
   }
   writeFileSync(join(root, "large"), "");
   truncateSync(join(root, "large"), 50_000_000);
-}, 60_000);
+}, PATIENTLY);
 
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -43,7 +60,9 @@ async function scan(options: Partial<ScanTreeOptions>) {
   }
 }
 
-test("a scan in threads finds what one without them finds, first and second time", async () => {
+test("a scan in threads finds what one without them finds, first and second time", {
+  timeout: PATIENTLY,
+}, async () => {
   const alone = await scan({ threads: "off", index: new MemoryStore() });
   const first = await scan({ threads: "always" });
   expect(first).toMatchObject({ filesRead: FILES + 1, bytesRead: alone.bytesRead });
@@ -61,7 +80,38 @@ test("the event loop turns while thousands of files and a large one are read in 
   expect(first.longest).toBeLessThan(100);
 });
 
-test("an abort ends threads that read", async () => {
+test("the thread's own module reads files and compares directories", { timeout: PATIENTLY }, async () => {
+  const threads = new WorkerPool<ScanTask, ScanAnswer>(
+    new URL("../../../src/cache/scan-worker.ts", import.meta.url),
+    { size: 1 },
+  );
+  onTestFinished(() => threads.close());
+  const absolute = join(root, "d1/f1");
+  const missing = { absolute: `${absolute}-none`, mark: lstatSync(absolute) };
+  const answer = await threads.run(packBatch([{ absolute, mark: lstatSync(absolute) }, missing]));
+  if (answer === undefined) throw new Error("no answer");
+  const sha256 = createHash("sha256").update(readFileSync(absolute)).digest("hex");
+  expect(resultAt(answer, 0)).toMatchObject({ kind: "hashed", sha256 });
+  expect(resultAt(answer, 1)).toEqual({ kind: "gone" });
+
+  const { manifest } = await scan({ threads: "off" });
+  const { bytes, shape } = manifest.stored;
+  const memory = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(memory).set(bytes);
+  const next = new Int32Array(new SharedArrayBuffer(8));
+  const answers = new Uint8Array(new SharedArrayBuffer(shape.directories));
+  const place = { prefix: `${realpathSync(root)}/`, overlay: new Map() };
+  rmSync(join(root, "d2/f2"));
+  await threads.run({ kind: "verify", memory, shape, place, exclude: [], next, answers });
+  const different = [...answers].flatMap((answer, directory) =>
+    answer === Verified.SAME ? [] : [new StoredTree(memory, shape).pathOf(directory)],
+  );
+  // The directory's own time is its parent's to notice.
+  expect(different).toEqual(["", "d2"]);
+  expect(next[1]).toBe(1);
+});
+
+test("an abort ends threads that read", { timeout: PATIENTLY }, async () => {
   const stop = new AbortController();
   const options = { index: new MemoryStore(), threads: "always", signal: stop.signal } as const;
   const running = scan(options);

@@ -16,7 +16,8 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ScanSource, scanTree } from "../../../src/cache/scan-tree.js";
+import type { ScanSource } from "../../../src/cache/scan-scope.js";
+import { scanTree } from "../../../src/cache/scan-tree.js";
 import { overlayTree } from "../../../src/fsutil/overlay-tree.js";
 import { openTree, singleFileTree, type Tree } from "../../../src/fsutil/tree.js";
 import { skipUnless } from "../fsutil/skip-unless.js";
@@ -450,7 +451,7 @@ describe("the clock", () => {
 });
 
 describe("a tree that changes while it is scanned", () => {
-  test("has what was there when its files were read", async () => {
+  test("has what was there when its files were read", { timeout: 60_000 }, async () => {
     const root = temporaryTree({
       ...{ gone: "1", grown: "2", "to-link": "3", "to-dir": "4", same: "5", "to-file": "6" },
       "d/x": "7",

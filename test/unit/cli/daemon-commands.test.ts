@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { parseCacheFilter } from "../../../src/cli/cache-filter.js";
 import { type Asker, confirm } from "../../../src/cli/confirm.js";
 import { describeBuild, historyTable } from "../../../src/cli/describe-build.js";
-import { parseDuration, parseSize } from "../../../src/internal/quantities.js";
 import { table } from "../../../src/cli/table.js";
+import { parseDuration, parseSize } from "../../../src/internal/quantities.js";
 import type { HistoryRecord } from "../../../src/solver/index.js";
 
 describe("--filter", () => {

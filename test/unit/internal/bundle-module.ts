@@ -8,7 +8,7 @@ const source = fileURLToPath(new URL("../../../src", import.meta.url));
 export async function bundleModule(path: string, dir: string): Promise<string> {
   const bundle = await rolldown({ input: join(source, path), external: [/^node:/], platform: "node" });
   const file = join(dir, "module.mjs");
-  await bundle.write({ file, format: "esm" });
+  await bundle.write({ file, format: "esm", codeSplitting: false });
   await bundle.close();
   return file;
 }

@@ -45,7 +45,7 @@ export interface StepWork {
   readonly effect: StepEffect;
   /** Digests: see `StepFingerprint`. */
   readonly work: string | undefined;
-  readonly result: string | undefined;
+  readonly results: readonly string[];
   /** Sources of the step whose content may change though their names stay. */
   readonly moving: readonly string[];
   /** Names of the local trees that it reads. */
@@ -79,7 +79,7 @@ export function stepWorks(
     const step = image.steps[index];
     if (vertices.length === 0) {
       const effect = step === undefined ? "config" : effectOfConfig(step);
-      return { effect, work: undefined, result: undefined, moving: [], reads: new Set() };
+      return { effect, work: undefined, results: [], moving: [], reads: new Set() };
     }
     const telling = vertices.filter((digest) => !sources.includes(digest));
     const own = telling.length > 0 ? telling : sources;
@@ -91,6 +91,12 @@ export function stepWorks(
       }
     }
     const found = [...parts].flatMap((digest) => ops.get(digest) ?? []);
+    // In the order of the chain; what is mounted comes in an order of its digests, which changes with other steps.
+    const tasks = [
+      ...own.flatMap((digest) => ops.get(digest)?.work ?? []),
+      "",
+      ...found.map(({ work }) => work).sort(),
+    ];
     const definition = new Definition({
       ops: found.map(({ op }) => op),
       metadata: new Map(),
@@ -98,13 +104,8 @@ export function stepWorks(
     });
     return {
       effect: telling.length === 0 ? "source" : found.some(({ isExec }) => isExec) ? "run" : "copy",
-      work: sha256(
-        found
-          .map(({ work }) => work)
-          .sort()
-          .join("\n"),
-      ),
-      result: sha256([...own].sort().join("\n")),
+      work: sha256(tasks.join("\n")),
+      results: own,
       moving: movingSources(definition),
       reads: new Set(
         sourcesOf(definition).flatMap(({ identifier }) =>
@@ -159,7 +160,7 @@ function compiled(image: Chain, needs: Needs, options: StepWorkOptions): Plan | 
     frontends,
     caBundle: options.caBundle,
     caBundles: options.caBundles ?? new Map(needs.caBundles.map(({ id, path }) => [id, `kiln.ca.${path}`])),
-    localUniqueId: "",
+    localUniqueId: "any",
   };
   for (;;) {
     try {
@@ -226,7 +227,13 @@ function standIn({ text, options, inputs }: FrontendQuestion): FrontendFact {
   const takesContext = inputs["context"] === undefined && usesContext(text);
   const made = start.run(["dockerfile", sha256(meaning)], {
     mounts: takesContext
-      ? [{ target: "/context", source: local(frontendContext.slice(localScheme.length)), readonly: true }]
+      ? [
+          {
+            target: "/context",
+            source: local(frontendContext.slice(localScheme.length), { localUniqueId: "any" }),
+            readonly: true,
+          },
+        ]
       : [],
   });
   return { definition: marshal(made.root()), config };

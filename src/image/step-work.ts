@@ -159,7 +159,8 @@ function compiled(image: Chain, needs: Needs, options: StepWorkOptions): Plan | 
     ),
     frontends,
     caBundle: options.caBundle,
-    caBundles: options.caBundles ?? new Map(needs.caBundles.map(({ id, path }) => [id, `kiln.ca.${path}`])),
+    caBundles:
+      options.caBundles ?? new Map(needs.caBundles.map(({ id, path }) => [id, `kiln.ca.${unix(path)}`])),
     localUniqueId: "any",
   };
   for (;;) {
@@ -176,7 +177,12 @@ function compiled(image: Chain, needs: Needs, options: StepWorkOptions): Plan | 
 
 /** The name by which {@link StepWork.reads} knows a tree. */
 export function nameOfTree(path: string, digest: string | undefined): string {
-  return digest ?? `unknown ${path}`;
+  return digest ?? `unknown ${unix(path)}`;
+}
+
+/** A path alike on all systems. */
+function unix(path: string): string {
+  return path.replaceAll("\\", "/");
 }
 
 /** What a base is called by those who write it. */
@@ -198,7 +204,7 @@ export function nameOfBase(need: BaseNeed | StepBase): string {
 function baseOf(need: BaseNeed, digests: ReadonlyMap<string, string>): BaseFact {
   const digest = digests.get(need.id);
   const known =
-    digest !== undefined && isDigest(digest) ? digest : sha256(digest ?? `unknown ${nameOfBase(need)}`);
+    digest !== undefined && isDigest(digest) ? digest : sha256(digest ?? `unknown ${unix(nameOfBase(need))}`);
   return { kind: "oci-layout", store: "base", digest: known, config: emptyConfig };
 }
 
@@ -208,7 +214,7 @@ function variablesOf({ origin }: SecretNeed): readonly SecretVariable[] {
     case "env":
       return origin.keys.map((env) => ({ env, id: `${origin.kind}.${env}` }));
     case "dotenv":
-      return [{ env: "DOTENV", id: `dotenv.${origin.path}` }];
+      return [{ env: "DOTENV", id: `dotenv.${unix(origin.path)}` }];
     case "name":
       return [{ env: "NAME", id: `name.${origin.name}` }];
     default:

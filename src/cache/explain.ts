@@ -4,7 +4,7 @@ import type { ContentDiffs } from "./input-changes.js";
 import type { ComparedBuild } from "./known-results.js";
 import { type JudgeOptions, stepCauses } from "./step-causes.js";
 import { stepChanges } from "./step-changes.js";
-import { resultOf } from "./step-keys.js";
+import { resultsOf } from "./step-keys.js";
 
 /** What {@link explainSteps} goes by. */
 export interface ExplainOptions extends JudgeOptions {
@@ -30,12 +30,12 @@ export async function explainChanges(
   diffs: ContentDiffs = {},
 ): Promise<ReadonlyMap<number, Cause>> {
   const { causes } = await stepChanges(before.fingerprints, after.fingerprints, diffs);
-  const made = new Set(before.fingerprints.flatMap((step) => resultOf(step) ?? []));
+  const made = new Set(before.fingerprints.flatMap(resultsOf));
   return new Map(
     after.fingerprints.flatMap((step, index) => {
       const cause = causes[index];
-      const result = resultOf(step);
-      return cause === undefined || (result !== undefined && made.has(result))
+      const results = resultsOf(step);
+      return cause === undefined || (results.length > 0 && results.every((result) => made.has(result)))
         ? []
         : [[index, cause] as const];
     }),

@@ -1,6 +1,6 @@
 import type { StepFingerprint } from "../model/step-input.js";
 import type { ComparedBuild } from "./known-results.js";
-import { resultOf } from "./step-keys.js";
+import { resultsOf } from "./step-keys.js";
 
 /** What a build is compared by. */
 export interface FindPreviousOptions {
@@ -48,9 +48,9 @@ function platformOf(fingerprints: readonly StepFingerprint[]): string | undefine
   return undefined;
 }
 
-/** How many steps at the beginning make the same files, those that make none left out. */
+/** How many ops at the beginning make the same files. */
 function commonSteps(a: readonly StepFingerprint[], b: readonly StepFingerprint[]): number {
-  const [x, y] = [a, b].map((steps) => steps.flatMap((step) => resultOf(step) ?? []));
+  const [x, y] = [a, b].map((steps) => steps.flatMap(resultsOf));
   let count = 0;
   while (x?.[count] !== undefined && x[count] === y?.[count]) count += 1;
   return count;

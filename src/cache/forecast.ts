@@ -3,7 +3,7 @@ import type { Forecast, StepForecast, TreeForecast } from "../model/forecast.js"
 import type { StepFingerprint } from "../model/step-input.js";
 import type { ComparedBuild } from "./known-results.js";
 import { type JudgeOptions, stepCauses } from "./step-causes.js";
-import { resultOf, workOf } from "./step-keys.js";
+import { makesFiles, workOf } from "./step-keys.js";
 
 /** What {@link forecastSteps} goes by. */
 export interface ForecastOptions extends JudgeOptions {
@@ -59,7 +59,7 @@ function expectedMs(
         : [{ other, durationMs, here: build.daemon === daemon }];
     }),
   );
-  const same = runs.filter(({ other }) => resultOf(other) !== undefined && workOf(other) === workOf(step));
+  const same = runs.filter(({ other }) => makesFiles(other) && workOf(other) === workOf(step));
   const tiers = [same.filter(({ here }) => here), same, runs.filter(({ other }) => other.id === step.id)];
   const tier = tiers.find(({ length }) => length > 0);
   return tier === undefined ? undefined : median(tier.map(({ durationMs }) => durationMs));

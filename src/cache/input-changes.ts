@@ -76,7 +76,7 @@ export function combined(causes: readonly Cause[]): Cause | undefined {
   if (first === undefined || others.length === 0) return first;
   const shown = causes.slice(0, 3).map(({ text }) => text);
   const more = causes.length - shown.length;
-  const text = `${shown.join("; ")}${more > 0 ? `; … and ${more} more changes` : ""}`;
+  const text = `${shown.join("; ")}${more > 0 ? `; … and ${more} more change${more === 1 ? "" : "s"}` : ""}`;
   if (first.kind !== "arguments") return { ...first, text };
   return {
     ...first,
@@ -172,17 +172,19 @@ function envChange(pair: Pair): Cause {
 
 function baseChange(pair: Pair, after: readonly StepInput[]): readonly Cause[] {
   const { old, now } = pair;
+  const [where, name] = split(labelOf(pair));
   const several = after.filter(({ kind }) => kind === "base").length > 1;
   if (old !== undefined && now !== undefined && old.name === now.name) {
     // One that is not resolved counts by its name.
     if (old.value === "" || now.value === "") return [];
-    const what = several ? now.name : "base tag";
-    const text = `${what} moved: ${shortDigest(old.value)} → ${shortDigest(now.value)}`;
+    const what = several ? name : "base tag";
+    const text = `${where}${what} moved: ${shortDigest(old.value)} → ${shortDigest(now.value)}`;
     return [{ kind: "base-moved", text, from: old.value, to: now.value }];
   }
-  if (old === undefined) return [{ kind: "base-changed", text: `base added: ${now?.name ?? ""}` }];
-  if (now === undefined) return [{ kind: "base-changed", text: `base removed: ${old.name}` }];
-  return [{ kind: "base-changed", text: `base changed: ${old.name} → ${now.name}` }];
+  const cause = (text: string): readonly Cause[] => [{ kind: "base-changed", text: `${where}${text}` }];
+  if (old === undefined) return cause(`base added: ${name}`);
+  if (now === undefined) return cause(`base removed: ${name}`);
+  return cause(`base changed: ${split(old.name)[1]} → ${name}`);
 }
 
 function secretChange(pair: Pair): Cause {

@@ -1,5 +1,5 @@
 import type { StoredBuild } from "../model/build-record.js";
-import { resultOf } from "./step-keys.js";
+import { resultsOf } from "./step-keys.js";
 
 /** Builds as far as comparisons look at them. */
 export type ComparedBuild = Pick<
@@ -17,16 +17,17 @@ export function knownResults(builds: Iterable<ComparedBuild>, daemon: string): R
     if (build.daemon !== daemon) continue;
     for (const record of build.steps) {
       const step = build.fingerprints[record.index];
-      const result = step === undefined ? undefined : resultOf(step);
-      if (result === undefined) continue;
+      if (step === undefined) continue;
       // Of a build that went well, what was not needed was not missing.
       const went =
         record.outcome === "ran" ||
         record.outcome === "cached" ||
         (record.outcome === "unused" && build.outcome === "succeeded");
       if (!went) continue;
-      if (record.outcome === "ran") known.set(result, "made");
-      else if (!known.has(result)) known.set(result, "had");
+      for (const result of resultsOf(step)) {
+        if (record.outcome === "ran") known.set(result, "made");
+        else if (!known.has(result)) known.set(result, "had");
+      }
     }
   }
   return known;

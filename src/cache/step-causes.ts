@@ -4,7 +4,7 @@ import type { ContentDiffs } from "./input-changes.js";
 import { isWay } from "./input-changes.js";
 import { type ComparedBuild, type KnownAs, knownResults } from "./known-results.js";
 import { type StepChanges, stepChanges } from "./step-changes.js";
-import { resultOf } from "./step-keys.js";
+import { makesFiles, resultsOf } from "./step-keys.js";
 
 /** What a build is judged by. */
 export interface JudgeOptions extends ContentDiffs {
@@ -34,12 +34,19 @@ export async function stepCauses(options: JudgeOptions): Promise<StepCauses> {
   const changes: StepChanges | undefined =
     previous === undefined ? undefined : await stepChanges(previous.fingerprints, fingerprints, options);
   const forced = firstForced(fingerprints, options.forcedFrom);
-  const knownAs = (step: StepFingerprint): KnownAs | undefined => known.get(resultOf(step) ?? "");
+  const knownAs = (step: StepFingerprint): KnownAs | undefined => {
+    const found = resultsOf(step).map((result) => known.get(result));
+    return found.length === 0 || found.includes(undefined)
+      ? undefined
+      : found.includes("had")
+        ? "had"
+        : "made";
+  };
   const isForced = (index: number): boolean => forced !== undefined && index >= forced;
   return {
     expectsCached(index) {
       const step = fingerprints[index];
-      if (step === undefined || resultOf(step) === undefined) return undefined;
+      if (step === undefined || !makesFiles(step)) return undefined;
       return !isForced(index) && knownAs(step) !== undefined;
     },
     causeOf(index) {

@@ -2,7 +2,7 @@ import type { Cause } from "../model/cause.js";
 import type { StepFingerprint } from "../model/step-input.js";
 import { alignSteps } from "./align-steps.js";
 import { type ContentDiffs, combined, inputChanges, packageChange } from "./input-changes.js";
-import { resultOf, workOf } from "./step-keys.js";
+import { makesFiles, resultsOf, workOf } from "./step-keys.js";
 
 /** What makes the steps of a chain others than those of a chain before it. */
 export interface StepChanges {
@@ -29,10 +29,10 @@ export async function stepChanges(
   for (const [index, step] of after.entries()) {
     const match = matches[index];
     const old = match === undefined ? undefined : before[match.before];
-    const makes = resultOf(step) !== undefined;
+    const makes = makesFiles(step);
     const event = (what: string): Event => ({
       position: index,
-      makes: makes || (old !== undefined && resultOf(old) !== undefined),
+      makes: makes || (old !== undefined && makesFiles(old)),
       sets: step.effect === "settings" || old?.effect === "settings",
       cause: { kind: "earlier-step", text: `step ${index + 1} ${step.id} before it ${what}`, step: index },
     });
@@ -62,7 +62,8 @@ export async function stepChanges(
       origins.push(undefined);
       continue;
     }
-    const origin = sameWork && resultOf(step) === resultOf(old) ? undefined : earliest(index, !sameWork);
+    const origin =
+      sameWork && resultsOf(step).join() === resultsOf(old).join() ? undefined : earliest(index, !sameWork);
     origins.push(origin);
     if (origin !== undefined) causes.push(origin.cause);
     else if (sameWork) causes.push(undefined);
@@ -78,7 +79,7 @@ export async function stepChanges(
     // What an earlier step's files are others for is the reason here too.
     for (const [at, origin] of origins.slice(0, index).entries()) {
       const step = after[at];
-      if (origin !== undefined && step !== undefined && resultOf(step) !== undefined) found.push(origin);
+      if (origin !== undefined && step !== undefined && makesFiles(step)) found.push(origin);
     }
     return found.sort((a, b) => a.position - b.position)[0];
   }
@@ -112,7 +113,7 @@ function removals(before: readonly StepFingerprint[], matches: ReturnType<typeof
     return [
       {
         position: last + 0.5,
-        makes: resultOf(step) !== undefined,
+        makes: makesFiles(step),
         sets: step.effect === "settings",
         cause: { kind: "earlier-step", text, step: index },
       },

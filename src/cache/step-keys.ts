@@ -1,8 +1,13 @@
 import type { StepFingerprint } from "../model/step-input.js";
 
-/** What a daemon knows a step's files by; `undefined` for a step that makes none. */
-export function resultOf(step: StepFingerprint): string | undefined {
-  return step.effect === undefined ? step.chain : step.result;
+/** What a daemon knows the files of a step's ops by; empty for a step that makes none. */
+export function resultsOf(step: StepFingerprint): readonly string[] {
+  return step.effect === undefined ? [step.chain] : (step.results ?? []);
+}
+
+/** Whether a step makes files. */
+export function makesFiles(step: StepFingerprint): boolean {
+  return resultsOf(step).length > 0;
 }
 
 /** What a step asks of a daemon; `undefined` for one that asks for nothing. */

@@ -19,3 +19,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 function pad(cell: string, columns: number): string {
   return cell + " ".repeat(columns - width(cell));
 }
+
+/** A step's title in a table, cut where it is long. */
+export function shortTitle(title: string): string {
+  return title.length > 48 ? `${title.slice(0, 47)}…` : title;
+}

@@ -109,7 +109,7 @@ export function fingerprintsOf(image: Chain, options: FingerprintOptions): reado
         : {
             effect: work.effect,
             work: withExtras(work.work, found.extras),
-            result: withExtras(work.result, extras),
+            results: work.results.map((digest) => withExtras(digest, extras) ?? ""),
           }),
     };
   });

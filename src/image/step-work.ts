@@ -45,7 +45,7 @@ export interface StepWork {
   readonly effect: StepEffect;
   /** Digests: see `StepFingerprint`. */
   readonly work: string | undefined;
-  readonly result: string | undefined;
+  readonly results: readonly string[];
   /** Sources of the step whose content may change though their names stay. */
   readonly moving: readonly string[];
   /** Names of the local trees that it reads. */
@@ -79,7 +79,7 @@ export function stepWorks(
     const step = image.steps[index];
     if (vertices.length === 0) {
       const effect = step === undefined ? "config" : effectOfConfig(step);
-      return { effect, work: undefined, result: undefined, moving: [], reads: new Set() };
+      return { effect, work: undefined, results: [], moving: [], reads: new Set() };
     }
     const telling = vertices.filter((digest) => !sources.includes(digest));
     const own = telling.length > 0 ? telling : sources;
@@ -91,6 +91,12 @@ export function stepWorks(
       }
     }
     const found = [...parts].flatMap((digest) => ops.get(digest) ?? []);
+    // In the order of the chain; what is mounted comes in an order of its digests, which changes with other steps.
+    const tasks = [
+      ...own.flatMap((digest) => ops.get(digest)?.work ?? []),
+      "",
+      ...found.map(({ work }) => work).sort(),
+    ];
     const definition = new Definition({
       ops: found.map(({ op }) => op),
       metadata: new Map(),
@@ -98,13 +104,8 @@ export function stepWorks(
     });
     return {
       effect: telling.length === 0 ? "source" : found.some(({ isExec }) => isExec) ? "run" : "copy",
-      work: sha256(
-        found
-          .map(({ work }) => work)
-          .sort()
-          .join("\n"),
-      ),
-      result: sha256([...own].sort().join("\n")),
+      work: sha256(tasks.join("\n")),
+      results: own,
       moving: movingSources(definition),
       reads: new Set(
         sourcesOf(definition).flatMap(({ identifier }) =>
@@ -158,8 +159,9 @@ function compiled(image: Chain, needs: Needs, options: StepWorkOptions): Plan | 
     ),
     frontends,
     caBundle: options.caBundle,
-    caBundles: options.caBundles ?? new Map(needs.caBundles.map(({ id, path }) => [id, `kiln.ca.${path}`])),
-    localUniqueId: "",
+    caBundles:
+      options.caBundles ?? new Map(needs.caBundles.map(({ id, path }) => [id, `kiln.ca.${unix(path)}`])),
+    localUniqueId: "any",
   };
   for (;;) {
     try {
@@ -175,7 +177,12 @@ function compiled(image: Chain, needs: Needs, options: StepWorkOptions): Plan | 
 
 /** The name by which {@link StepWork.reads} knows a tree. */
 export function nameOfTree(path: string, digest: string | undefined): string {
-  return digest ?? `unknown ${path}`;
+  return digest ?? `unknown ${unix(path)}`;
+}
+
+/** A path alike on all systems. */
+function unix(path: string): string {
+  return path.replaceAll("\\", "/");
 }
 
 /** What a base is called by those who write it. */
@@ -197,7 +204,7 @@ export function nameOfBase(need: BaseNeed | StepBase): string {
 function baseOf(need: BaseNeed, digests: ReadonlyMap<string, string>): BaseFact {
   const digest = digests.get(need.id);
   const known =
-    digest !== undefined && isDigest(digest) ? digest : sha256(digest ?? `unknown ${nameOfBase(need)}`);
+    digest !== undefined && isDigest(digest) ? digest : sha256(digest ?? `unknown ${unix(nameOfBase(need))}`);
   return { kind: "oci-layout", store: "base", digest: known, config: emptyConfig };
 }
 
@@ -207,7 +214,7 @@ function variablesOf({ origin }: SecretNeed): readonly SecretVariable[] {
     case "env":
       return origin.keys.map((env) => ({ env, id: `${origin.kind}.${env}` }));
     case "dotenv":
-      return [{ env: "DOTENV", id: `dotenv.${origin.path}` }];
+      return [{ env: "DOTENV", id: `dotenv.${unix(origin.path)}` }];
     case "name":
       return [{ env: "NAME", id: `name.${origin.name}` }];
     default:
@@ -226,7 +233,13 @@ function standIn({ text, options, inputs }: FrontendQuestion): FrontendFact {
   const takesContext = inputs["context"] === undefined && usesContext(text);
   const made = start.run(["dockerfile", sha256(meaning)], {
     mounts: takesContext
-      ? [{ target: "/context", source: local(frontendContext.slice(localScheme.length)), readonly: true }]
+      ? [
+          {
+            target: "/context",
+            source: local(frontendContext.slice(localScheme.length), { localUniqueId: "any" }),
+            readonly: true,
+          },
+        ]
       : [],
   });
   return { definition: marshal(made.root()), config };

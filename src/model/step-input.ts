@@ -59,8 +59,8 @@ export interface StepFingerprint {
    */
   readonly work?: string | undefined;
   /**
-   * Digest over {@link work} and all that it starts from. A daemon that has made files with this digest need not make them
-   * again, whichever chain it made them for. `undefined` = the step makes none.
+   * Digests over each op of the step and all that it starts from. A daemon that has made files with such a digest need not
+   * make them again, whichever chain it made them for. Empty = the step makes none.
    */
-  readonly result?: string | undefined;
+  readonly results?: readonly string[] | undefined;
 }

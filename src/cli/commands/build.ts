@@ -101,10 +101,14 @@ Examples:
   );
 }
 
-/** Two or three lines about a finished build. */
+/** Some lines about a finished build: what it made, and why each step ran that did, as far as that is recorded. */
 export function summary(result: BuildResult): string {
-  const { cached, ran } = result.cache;
+  const { cached, ran, steps } = result.cache;
   const lines = [`built in ${formatDuration(result.durationMs)}: ${ran} steps ran, ${cached} cached`];
+  for (const { index, id, cause } of steps) {
+    if (cause === undefined) continue;
+    lines.push(`  step ${index + 1} ${cleanText(`${id}: ${cause.text}`).replaceAll(/\s+/g, " ")}`);
+  }
   for (const { type, target, digest } of result.outputs) {
     lines.push(`  ${type} ${target}${digest === undefined ? "" : `@${digest}`}`);
   }

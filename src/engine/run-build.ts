@@ -1,8 +1,8 @@
-import { openCacheIndex } from "../cache/cache-index.js";
 import type { Chain } from "../image/define-step.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import type { BuildJob, RunBuildContext } from "./build-job.js";
 import { gather } from "./gather.js";
+import { openCache } from "./open-cache.js";
 import { phase } from "./phase.js";
 import { BuildRecorder } from "./record-build.js";
 import { type ScannedInputs, scanInputs, withScans } from "./scan-inputs.js";
@@ -24,7 +24,7 @@ export async function runBuild(
   const { signal } = options;
   const startedAt = Date.now();
   signal?.throwIfAborted();
-  const index = openCacheIndex({ cacheDir: engine.cacheDir, env: engine.env });
+  const index = openCache({ cacheDir: engine.cacheDir, env: engine.env });
   const found = await gather(image, options, engine);
   const scans: ScannedInputs = index.enabled ? await scanInputs(found, { index, signal }) : new Map();
   const job: BuildJob = {

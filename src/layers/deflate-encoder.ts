@@ -46,6 +46,13 @@ export class DeflateEncoder {
     return bytes + 5 * (Math.ceil(bytes / 4096) + 2) + 16;
   }
 
+  /** Begins a new stream. */
+  reset(): void {
+    this.#places.fill(-1);
+    this.#bits = 0;
+    this.#bitCount = 0;
+  }
+
   /** Says that what is in the caller's buffer has moved to the front by so many bytes. */
   moved(bytes: number): void {
     const places = this.#places;

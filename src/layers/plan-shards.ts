@@ -5,7 +5,7 @@ import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { Pacer } from "../fsutil/pacer.js";
 import type { LayerCompression } from "./layer-sink.js";
 import { CutFinder } from "./path-cuts.js";
-import { isHardLink, type LayerTime, RecipeWriter, type ShardRecipe } from "./shard-recipe.js";
+import { isHardLink, type LayerTime, RecipeSpace, RecipeWriter, type ShardRecipe } from "./shard-recipe.js";
 
 /** Where in the image a tree goes. */
 export interface LayerTarget {
@@ -112,7 +112,7 @@ export async function measureTree(options: ShardOptions): Promise<TreeMeasure> {
   return { cuts: finder.find(maxShards), links };
 }
 
-/** Second walk: the shards' recipes in order, one at a time. */
+/** Second walk: the shards' recipes in order, one at a time; each is to be copied before the next one. */
 export async function* shardRecipes(
   options: ShardOptions,
   measure: TreeMeasure,
@@ -120,11 +120,12 @@ export async function* shardRecipes(
   const shards = new ShardWriter(options, measure);
   const pacer = new Pacer();
   for (const entry of options.entries()) {
-    const done = shards.add(entry);
+    const done = shards.cut();
     if (done !== undefined) {
       yield { ...done, volatile: false };
       pacer.begin();
     }
+    shards.add(entry);
     if (!pacer.due()) continue;
     await pacer.rest();
     options.signal?.throwIfAborted();
@@ -136,8 +137,9 @@ class ShardWriter {
   readonly #options: ShardOptions;
   readonly #measure: TreeMeasure;
   readonly #parents = new ParentStack();
+  readonly #space = new RecipeSpace();
   readonly #volatile: Shard;
-  #shard: Shard;
+  #shard: Shard | undefined;
   #any = false;
   #index = 0;
   /** Cuts that were passed. */
@@ -148,24 +150,28 @@ class ShardWriter {
   constructor(options: ShardOptions, measure: TreeMeasure) {
     this.#options = options;
     this.#measure = measure;
-    this.#shard = new Shard(options, measure.links);
-    this.#volatile = new Shard(options, measure.links);
+    this.#volatile = new Shard(options, measure.links, new RecipeSpace());
   }
 
-  /** Adds an entry to its shard. Returns the shard before, where one ends here. */
-  add(entry: ManifestEntry): ShardRecipe | undefined {
+  /** The shard that ends before the next entry, if one does. */
+  cut(): ShardRecipe | undefined {
     const isCut = this.#measure.cuts[this.#cuts] === this.#index;
-    if (isCut) this.#cuts += 1;
     this.#index += 1;
-    const done = isCut ? this.#close() : undefined;
+    if (!isCut) return undefined;
+    this.#cuts += 1;
+    return this.#close();
+  }
+
+  /** Adds an entry to its shard. */
+  add(entry: ManifestEntry): void {
     this.#parents.enter(entry);
     const first = isHardLink(entry) ? entry.linkname : entry.path;
     if (this.#measure.links.has(entry.path)) this.#linked += 1;
     const isVolatile = !isDirectoryMode(entry.mode) && this.#options.volatile?.has(first) === true;
+    this.#shard ??= this.#begin();
     const shard = isVolatile ? this.#volatile : this.#shard;
     // A link whose file is in a shard before this one went there.
     if (first === entry.path || shard.holds(first)) shard.add(entry, this.#parents.above(entry));
-    return done;
   }
 
   /** The last shards; at least one if there is a directory to be made. */
@@ -179,14 +185,18 @@ class ShardWriter {
       ...(changing === undefined ? [] : [{ recipe: changing, volatile: true }]),
     ];
     if (this.#any || changing !== undefined || this.#options.target.makeDirs.length === 0) return ends;
-    return [{ recipe: this.#shard.finishEmpty(), volatile: false }];
+    return [{ recipe: this.#begin().finishEmpty(), volatile: false }];
+  }
+
+  /** Begun only for an entry: a recipe that was given out is overwritten. */
+  #begin(): Shard {
+    return new Shard(this.#options, this.#measure.links, this.#space);
   }
 
   #close(): ShardRecipe | undefined {
-    const done = this.#shard.finish();
-    if (done === undefined) return undefined;
-    this.#any = true;
-    this.#shard = new Shard(this.#options, this.#measure.links);
+    const done = this.#shard?.finish();
+    this.#shard = undefined;
+    if (done !== undefined) this.#any = true;
     return done;
   }
 }
@@ -201,8 +211,8 @@ class Shard {
   readonly #expected = new Map<string, MovedLink[]>();
   #isEmpty = true;
 
-  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"]) {
-    this.#writer = new RecipeWriter(target.prefix, mtime, compression);
+  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"], space: RecipeSpace) {
+    this.#writer = new RecipeWriter(target.prefix, mtime, compression, space);
     this.#links = links;
     for (const path of target.makeDirs) this.#writer.addMade(path);
   }

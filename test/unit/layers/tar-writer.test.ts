@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { extract, type Headers } from "tar-stream";
+import { extract, type Header } from "tar-stream";
 import { expect, test } from "vitest";
 import { LayerSink } from "../../../src/layers/layer-sink.js";
 import { type TarMember, TarType, TarWriter } from "../../../src/layers/tar-writer.js";
@@ -200,8 +200,8 @@ test("attributes that no reader could take are refused", () => {
   );
 });
 
-async function read(bytes: Buffer): Promise<Headers[]> {
-  const headers: Headers[] = [];
+async function read(bytes: Buffer): Promise<Header[]> {
+  const headers: Header[] = [];
   const reader = extract();
   Readable.from([bytes]).pipe(reader);
   for await (const member of reader) {

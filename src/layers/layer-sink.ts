@@ -46,7 +46,8 @@ function takeWorkspace(): Workspace {
 const gzipHeader = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /**
- * Takes a tar, writes it to a file as it is or as gzip, and digests both in the same pass. Synchronous: for worker threads.
+ * Takes a tar, writes it to a file as it is or as gzip, and digests both in the same pass. Synchronous: for
+ * worker threads.
  *
  * The bytes depend on the tar's alone: see {@link DeflateEncoder}. Memory is about 3 MiB whatever the size.
  */

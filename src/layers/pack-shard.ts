@@ -33,10 +33,11 @@ export type PackResponse =
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Packs one layer: tar, compression and digests in one pass over the files. Synchronous, with bounded memory whatever the
- * files' sizes: for worker threads.
+ * Packs one layer: tar, compression and digests in one pass over the files. Synchronous, with bounded memory
+ * whatever the files' sizes: for worker threads.
  *
- * Contents are compared with the recipe's sizes and digests. Throws the system's error when `out` cannot be written.
+ * Contents are compared with the recipe's sizes and digests. Throws the system's error when `out` cannot be
+ * written.
  */
 export function packShard({ recipe, sources, out }: PackRequest): PackResponse {
   const reader = new RecipeReader(recipe);

@@ -11,15 +11,18 @@ import { isHardLink, type LayerTime, RecipeSpace, RecipeWriter, type ShardRecipe
 export interface LayerTarget {
   /** Clean path without a slash at its ends, e.g. `app/src`; empty for the root. */
   readonly prefix: string;
-  /** Which of it and its parents have to be made, with mode 0755: parents first. Others must be in the image below. */
+  /**
+   * Which of it and its parents have to be made, with mode 0755: parents first. Others must be in the image
+   * below.
+   */
   readonly makeDirs: readonly string[];
 }
 
 /** A tree and how it goes into layers: all that the shards' keys depend on. */
 export interface ShardOptions {
   /**
-   * The tree, in protocol order (depth-first, siblings in byte order), with every directory before what is in it. Called
-   * more than once, and has to give the same each time.
+   * The tree, in protocol order (depth-first, siblings in byte order), with every directory before what is in
+   * it. Called more than once, and has to give the same each time.
    */
   readonly entries: () => Iterable<ManifestEntry>;
   readonly target: LayerTarget;
@@ -51,12 +54,14 @@ const whiteout = ".wh.";
 /**
  * Splits a tree into shards, in the order in which their layers are to be applied. Reads no file.
  *
- * How: see {@link CutFinder}. Each shard has the directories that lead to its files, so that their modes are right in
- * whatever order layers are applied. Further links to a file go into that file's shard, wherever their own place would be:
- * they stay links, as BuildKit's copy keeps them; volatile is a group of links if its first path is.
+ * How: see {@link CutFinder}. Each shard has the directories that lead to its files, so that their modes are
+ * right in whatever order layers are applied. Further links to a file go into that file's shard, wherever
+ * their own place would be: they stay links, as BuildKit's copy keeps them; volatile is a group of links if
+ * its first path is.
  *
- * Rejects with `ERR_KILN_UNSUPPORTED` for names that begin with `.wh.`, which no layer can hold, and for files of unknown
- * kinds; with the signal's reason when aborted. Never blocks the event loop for more than some milliseconds.
+ * Rejects with `ERR_KILN_UNSUPPORTED` for names that begin with `.wh.`, which no layer can hold, and for
+ * files of unknown kinds; with the signal's reason when aborted. Never blocks the event loop for more than
+ * some milliseconds.
  */
 export async function planShards(options: ShardOptions): Promise<readonly PlannedShard[]> {
   const cuts = await measureTree(options);

@@ -24,7 +24,9 @@ export class RecipeSpace {
 
 /** What a {@link RecipeWriter} has when it is done. */
 export interface ShardRecipe {
-  /** sha256 in hex over all that the layer is made of; of the files' contents, over their sizes and digests. */
+  /**
+   * sha256 in hex over all that the layer is made of; of the files' contents, over their sizes and digests.
+   */
   readonly key: string;
   /** Those bytes, as a copy. To be called before another recipe is begun, which takes their place. */
   readonly copy: () => Uint8Array<ArrayBuffer>;
@@ -37,8 +39,9 @@ export interface ShardRecipe {
 }
 
 /**
- * Writes down what goes into one layer, as bytes: the thread that packs it gets nothing else but the contents, so that the
- * digest of these bytes, the shard's key, is over everything that makes the layer. Machine and paths on disk are no part.
+ * Writes down what goes into one layer, as bytes: the thread that packs it gets nothing else but the
+ * contents, so that the digest of these bytes, the shard's key, is over everything that makes the layer.
+ * Machine and paths on disk are no part.
  */
 export class RecipeWriter {
   readonly #prefix: string;
@@ -51,8 +54,8 @@ export class RecipeWriter {
   #files = 0;
 
   /**
-   * `prefix` is put before paths: clean, without a slash at its ends, or empty. `space` is the memory that the recipe is
-   * written to: no other is under way there.
+   * `prefix` is put before paths: clean, without a slash at its ends, or empty. `space` is the memory that
+   * the recipe is written to: no other is under way there.
    */
   constructor(prefix: string, time: LayerTime, compression: LayerCompression, space: RecipeSpace) {
     this.#space = space;

@@ -15,11 +15,12 @@ const { lengthSymbols, lengthBase, lengthExtra } = lengthTables();
 const { distanceSymbols, distanceBase, distanceExtra } = distanceTables();
 
 /**
- * Compresses to deflate (RFC 1951) with bytes that depend on nothing but the input: neither on the machine's architecture
- * nor on the version of Node or of the zlib that it was built with, which all may change what `node:zlib` writes.
+ * Compresses to deflate (RFC 1951) with bytes that depend on nothing but the input: neither on the machine's
+ * architecture nor on the version of Node or of the zlib that it was built with, which all may change what
+ * `node:zlib` writes.
  *
- * Made for tars of many small files: one candidate a hash, no lazy matching, blocks of their own Huffman codes; stored
- * blocks where those would be larger. About what zlib's level 1 gives.
+ * Made for tars of many small files: one candidate a hash, no lazy matching, blocks of their own Huffman
+ * codes; stored blocks where those would be larger. About what zlib's level 1 gives.
  */
 export class DeflateEncoder {
   /** Where the last place of a hash is in the caller's buffer, and the four bytes there. */
@@ -46,6 +47,13 @@ export class DeflateEncoder {
     return bytes + 5 * (Math.ceil(bytes / 4096) + 2) + 16;
   }
 
+  /** Begins a new stream. */
+  reset(): void {
+    this.#places.fill(-1);
+    this.#bits = 0;
+    this.#bitCount = 0;
+  }
+
   /** Says that what is in the caller's buffer has moved to the front by so many bytes. */
   moved(bytes: number): void {
     const places = this.#places;
@@ -53,8 +61,9 @@ export class DeflateEncoder {
   }
 
   /**
-   * Compresses `input` from `start` to `end`. What lies before `start` is as it was at the last call, and moved only as
-   * {@link moved} was told. Writes to `out` from `at` and returns where it ended; `last` ends the stream.
+   * Compresses `input` from `start` to `end`. What lies before `start` is as it was at the last call, and
+   * moved only as {@link moved} was told. Writes to `out` from `at` and returns where it ended; `last` ends
+   * the stream.
    */
   encode(input: Uint8Array, start: number, end: number, last: boolean, out: Uint8Array, at: number): number {
     this.#out = out;
@@ -191,7 +200,10 @@ export class DeflateEncoder {
     return bits;
   }
 
-  /** Describes the lengths of both codes as runs, and counts what these are made of. Returns how many there are. */
+  /**
+   * Describes the lengths of both codes as runs, and counts what these are made of. Returns how many there
+   * are.
+   */
   #makeRuns(): number {
     const lengths = [...this.#literals.lengths, ...this.#distances.lengths];
     const counts = this.#lengthCounts.fill(0);

@@ -1,6 +1,6 @@
 /**
- * A Huffman code whose words have a limited length, in the form that deflate uses (RFC 1951, 3.2.2). The same counts give
- * the same code on every machine: all that it is made of are small integers.
+ * A Huffman code whose words have a limited length, in the form that deflate uses (RFC 1951, 3.2.2). The same
+ * counts give the same code on every machine: all that it is made of are small integers.
  */
 export class HuffmanCode {
   /** Bits of each symbol's word; 0 for a symbol that does not occur. */
@@ -27,8 +27,8 @@ export class HuffmanCode {
   }
 
   /**
-   * Makes the code for these counts (below 2^22 each). At least two symbols get words, as some readers want a whole code;
-   * counts of symbols that were raised for that are 1 afterwards.
+   * Makes the code for these counts (below 2^22 each). At least two symbols get words, as some readers want a
+   * whole code; counts of symbols that were raised for that are 1 afterwards.
    */
   build(counts: Uint32Array): void {
     const used = this.#sort(counts);

@@ -22,23 +22,44 @@ export const sinkRoom = 256 * 1024;
 /** What is compressed at once: where blocks end must not depend on how the tar came in. */
 const chunkBytes = 1024 * 1024;
 
+/** What a sink works with: kept for the next one of the thread, as two of them would be twice the memory. */
+interface Workspace {
+  readonly buffer: Buffer;
+  readonly out: Buffer;
+  readonly encoder: DeflateEncoder;
+}
+
+let spare: Workspace | undefined;
+
+function takeWorkspace(): Workspace {
+  const taken = spare ?? {
+    buffer: Buffer.allocUnsafeSlow(deflateWindow + chunkBytes + sinkRoom),
+    out: Buffer.allocUnsafeSlow(DeflateEncoder.bound(chunkBytes)),
+    encoder: new DeflateEncoder(),
+  };
+  spare = undefined;
+  taken.encoder.reset();
+  return taken;
+}
+
 /** RFC 1952: deflate, no name, no time, no flags, system unknown. */
 const gzipHeader = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /**
- * Takes a tar, writes it to a file as it is or as gzip, and digests both in the same pass. Synchronous: for worker threads.
+ * Takes a tar, writes it to a file as it is or as gzip, and digests both in the same pass. Synchronous: for
+ * worker threads.
  *
  * The bytes depend on the tar's alone: see {@link DeflateEncoder}. Memory is about 3 MiB whatever the size.
  */
 export class LayerSink {
   /** What is written goes here, from {@link at}; move that behind it. */
-  readonly buffer: Buffer = Buffer.allocUnsafeSlow(deflateWindow + chunkBytes + sinkRoom);
+  readonly buffer: Buffer;
   at = 0;
   /** Where in the buffer what is not written yet begins; before it is what matches may refer to. */
   #begin = 0;
   readonly #descriptor: number;
+  readonly #workspace = takeWorkspace();
   readonly #encoder: DeflateEncoder | undefined;
-  readonly #out: Buffer;
   readonly #tarHash = createHash("sha256");
   readonly #blobHash = createHash("sha256");
   #crc = 0;
@@ -48,13 +69,10 @@ export class LayerSink {
   /** Writes to an open file, which stays the caller's. */
   constructor(descriptor: number, compression: LayerCompression) {
     this.#descriptor = descriptor;
-    if (compression === "gzip") {
-      this.#encoder = new DeflateEncoder();
-      this.#out = Buffer.allocUnsafeSlow(DeflateEncoder.bound(chunkBytes));
-      this.#emit(gzipHeader);
-    } else {
-      this.#out = Buffer.alloc(0);
-    }
+    this.buffer = this.#workspace.buffer;
+    if (compression === "uncompressed") return;
+    this.#encoder = this.#workspace.encoder;
+    this.#emit(gzipHeader);
   }
 
   /** Makes room for `bytes` behind {@link at}: at most {@link sinkRoom}. */
@@ -73,10 +91,11 @@ export class LayerSink {
     }
   }
 
-  /** Writes what is left, and says what was written. */
+  /** Writes what is left, and says what was written. The sink cannot be used any more. */
   finish(): LayerBlob {
     this.room(0);
     this.#drain(this.at, true);
+    spare = this.#workspace;
     const diffId: Digest = `sha256:${this.#tarHash.digest("hex")}`;
     if (this.#encoder === undefined) return { digest: diffId, size: this.#size, diffId };
     const trailer = Buffer.alloc(8);
@@ -94,8 +113,9 @@ export class LayerSink {
       this.#emit(chunk);
     } else {
       this.#crc = crc32(chunk, this.#crc);
-      const written = this.#encoder.encode(this.buffer, this.#begin, end, last, this.#out, 0);
-      this.#emit(this.#out.subarray(0, written));
+      const { out } = this.#workspace;
+      const written = this.#encoder.encode(this.buffer, this.#begin, end, last, out, 0);
+      this.#emit(out.subarray(0, written));
     }
     const kept = Math.min(deflateWindow, end);
     const gone = end - kept;

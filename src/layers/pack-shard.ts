@@ -1,5 +1,6 @@
 import { createHash, hash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
+import { KilnError, type KilnErrorCode } from "../errors.js";
 import { systemErrorCode } from "../fsutil/file-errors.js";
 import { type LayerBlob, LayerSink, sinkRoom } from "./layer-sink.js";
 import { type RecipeMember, RecipeReader } from "./shard-recipe.js";
@@ -19,44 +20,54 @@ export type PackResponse =
   | (LayerBlob & { readonly problem?: undefined })
   /** A file is not what the manifest says. */
   | { readonly problem: "changed"; readonly path: string; readonly how: string }
-  | { readonly problem: "unreadable"; readonly path: string; readonly code: string | undefined };
+  | { readonly problem: "unreadable"; readonly path: string; readonly code: string | undefined }
+  /** No layer can hold a file. A thread's errors lose what they are on the way, so it comes as a value. */
+  | {
+      readonly problem: "refused";
+      readonly code: KilnErrorCode;
+      readonly message: string;
+      readonly hint: string | undefined;
+    };
 
 // Not blocking: a pipe that took the file's place must not hold up the thread.
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Packs one layer: tar, compression and digests in one pass over the files. Synchronous, with bounded memory whatever the
- * files' sizes: for worker threads.
+ * Packs one layer: tar, compression and digests in one pass over the files. Synchronous, with bounded memory
+ * whatever the files' sizes: for worker threads.
  *
- * Contents are compared with the recipe's sizes and digests. Throws the system's error when `out` cannot be written.
+ * Contents are compared with the recipe's sizes and digests. Throws the system's error when `out` cannot be
+ * written.
  */
 export function packShard({ recipe, sources, out }: PackRequest): PackResponse {
   const reader = new RecipeReader(recipe);
-  const paths = sources.split("\0");
   const descriptor = openSync(out, "r+");
   try {
     const sink = new LayerSink(descriptor, reader.compression);
     const tar = new TarWriter(sink);
-    let next = 0;
+    let at = 0;
     for (const member of reader.members()) {
       tar.header(member);
       if (member.type !== TarType.FILE) continue;
-      packContent(sink, paths[next] ?? "", member);
-      next += 1;
+      const end = sources.indexOf("\0", at);
+      packContent(sink, sources.slice(at, end < 0 ? sources.length : end), member);
+      at = end + 1;
       tar.pad(member.size);
     }
     tar.end();
     return sink.finish();
   } catch (error) {
     if (error instanceof SourceFault) return error.problem;
-    throw error;
+    if (!(error instanceof KilnError)) throw error;
+    const { code, message, hint } = error;
+    return { problem: "refused", code, message, hint };
   } finally {
     closeSync(descriptor);
   }
 }
 
 class SourceFault extends Error {
-  readonly problem: Exclude<PackResponse, LayerBlob>;
+  readonly problem: Extract<PackResponse, { problem: "changed" | "unreadable" }>;
 
   constructor(problem: SourceFault["problem"]) {
     super(problem.path);

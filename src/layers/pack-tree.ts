@@ -1,6 +1,7 @@
 import { open, rm } from "node:fs/promises";
 import { KilnError } from "../errors.js";
 import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
+import { untilAborted } from "../internal/until-aborted.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
 import { isDigest } from "../oci/digest.js";
 import { mediaTypes } from "../oci/media-types.js";
@@ -47,7 +48,10 @@ export interface PackTreeOptions extends ShardOptions {
   readonly locate: (path: string) => string;
   readonly memo: ShardMemo;
   readonly blobs: LayerBlobs;
-  /** False packs in the caller's thread, which is blocked meanwhile: for programs without a session. Default true. */
+  /**
+   * False packs in the caller's thread, which is blocked meanwhile: for programs without a session. Default
+   * true.
+   */
   readonly threads?: boolean | undefined;
   /** Called after each shard. Must not throw. */
   readonly onProgress?: ((progress: PackProgress) => void) | undefined;
@@ -68,10 +72,12 @@ export interface PackedTree {
   /** How many of them had to be packed, as they were not known. */
   readonly packedShards: number;
   /**
-   * The file of one of the layers' blobs. Packs it again if it is not there any more; its bytes are the same then.
+   * The file of one of the layers' blobs. Packs it again if it is not there any more; its bytes are the same
+   * then. Once for all who ask at once: `signal` ends the waiting, the signal of {@link packTree} ends the
+   * work.
    *
-   * Rejects with `ERR_KILN_BLOB_NOT_FOUND` for another digest; with `ERR_KILN_FILE_CHANGED` and others of {@link packTree}'s
-   * if it cannot be packed again; with `ERR_KILN_DIGEST_MISMATCH` if the memo was wrong.
+   * Rejects with `ERR_KILN_BLOB_NOT_FOUND` for another digest; with `ERR_KILN_FILE_CHANGED` and others of
+   * {@link packTree}'s if it cannot be packed again; with `ERR_KILN_DIGEST_MISMATCH` if the memo was wrong.
    */
   openShard(digest: string, signal?: AbortSignal): Promise<string>;
 }
@@ -84,13 +90,14 @@ function packers(): WorkerPool<PackRequest, PackResponse> {
 }
 
 /**
- * Makes deterministic layers of a tree, in shards: see {@link planShards}. A shard whose key the memo has is not packed,
- * whether or not its blob is still there: the daemon or the registry may well have it, and {@link PackedTree.openShard}
- * makes it again for whoever asks.
+ * Makes deterministic layers of a tree, in shards: see {@link planShards}. A shard whose key the memo has is
+ * not packed, whether or not its blob is still there: the daemon or the registry may well have it, and
+ * {@link PackedTree.openShard} makes it again for whoever asks.
  *
- * What is reproducible: tar and blob depend on the tree's paths, kinds, modes, links, contents and attributes, and on the
- * options, and on nothing else: neither on owners, on times (but with `mtime: "keep"`), on the place of the tree, the
- * machine and its architecture, nor on the version of Node or of its zlib.
+ * What is reproducible: tar and blob depend on the tree's paths, kinds, modes, links, contents and
+ * attributes, and on the options, and on nothing else: neither on owners, on times (but with `mtime:
+ * "keep"`), on the place of the tree, the machine and its architecture, nor on the version of Node or of its
+ * zlib.
  *
  * Rejects with
  * - `ERR_KILN_FILE_CHANGED` for a file that is not what its entry says; nothing of its shard is kept;
@@ -106,13 +113,12 @@ export async function packTree(options: PackTreeOptions): Promise<PackedTree> {
     layers,
     packedShards: packed,
     openShard(digest, signal) {
-      const running = underWay.get(digest);
-      if (running !== undefined) return running;
-      const opened = openShard({ ...options, signal }, measure, layers, digest).finally(() =>
-        underWay.delete(digest),
-      );
-      underWay.set(digest, opened);
-      return opened;
+      let opened = underWay.get(digest);
+      if (opened === undefined) {
+        opened = openShard(options, measure, layers, digest).finally(() => underWay.delete(digest));
+        underWay.set(digest, opened);
+      }
+      return untilAborted(opened, signal);
     },
   };
 }
@@ -211,12 +217,12 @@ async function packToBlobs(
   recipe: NumberedRecipe,
   wanted?: string,
 ): Promise<LayerBlob> {
+  const bytes = recipe.copy();
   const sources = recipe.contents.map(locate).join("\0");
   const out = await blobs.scratch();
   try {
     // Made here: a thread that is ended must not make it after it was removed.
     await makeFile(out);
-    const { bytes } = recipe;
     const request: PackRequest = { recipe: bytes, sources, out };
     signal?.throwIfAborted();
     const response = threads
@@ -224,6 +230,8 @@ async function packToBlobs(
       : packShard(request);
     if (response.problem === "changed") throw changed(response.path, response.how);
     if (response.problem === "unreadable") throw unreadable(response.path, { code: response.code });
+    if (response.problem === "refused")
+      throw new KilnError(response.code, response.message, { hint: response.hint });
     if (wanted !== undefined && response.digest !== wanted) throw mismatch(wanted, response.digest);
     await blobs.keep(out, response.digest);
     return response;

@@ -12,15 +12,17 @@ const aloneFrom = 3;
 /**
  * Finds where to cut a tree of entries, which are added in protocol order.
  *
- * Every gap between two entries has a priority: a hash of the path behind it. The tree is cut at the gap of the highest
- * one that leaves a least weight on both sides, then each part in the same way, until nothing can be cut. So shards weigh
- * between that and twice as much. An entry weighs 1, a file of 64 KiB or more 4, of 256 KiB 16 and so on; files of more
- * than three times the least weight are cut off from what is around them. The least weight is the tree's weight divided by
- * the shards that there may be, rounded up to one of four steps for each power of two.
+ * Every gap between two entries has a priority: a hash of the path behind it. The tree is cut at the gap of
+ * the highest one that leaves a least weight on both sides, then each part in the same way, until nothing can
+ * be cut. So shards weigh between that and twice as much. An entry weighs 1, a file of 64 KiB or more 4, of
+ * 256 KiB 16 and so on; files of more than three times the least weight are cut off from what is around them.
+ * The least weight is the tree's weight divided by the shards that there may be, rounded up to one of four
+ * steps for each power of two.
  *
- * The cuts depend on paths and magnitudes of sizes, not on what the tree was before, nor on the machine. A file that
- * changes moves no cut unless its size does by a factor; one that comes or goes moves a cut only if it is where one was or
- * would have been, or takes the tree's weight to another step. No gap between a directory and its first entry is cut.
+ * The cuts depend on paths and magnitudes of sizes, not on what the tree was before, nor on the machine. A
+ * file that changes moves no cut unless its size does by a factor; one that comes or goes moves a cut only if
+ * it is where one was or would have been, or takes the tree's weight to another step. No gap between a
+ * directory and its first entry is cut.
  */
 export class CutFinder {
   /** Of the gap before each entry; 0 if it is never cut. */
@@ -109,7 +111,10 @@ function isBelow(path: string, directory: string): boolean {
   return path.charCodeAt(directory.length) === 0x2f && path.startsWith(directory);
 }
 
-/** FNV-1a over UTF-16 units, then the last steps of MurmurHash3, without which high bits of short paths are alike. */
+/**
+ * FNV-1a over UTF-16 units, then the last steps of MurmurHash3, without which high bits of short paths are
+ * alike.
+ */
 function pathHash(path: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < path.length; at += 1) hash = Math.imul(hash ^ path.charCodeAt(at), 0x01000193);

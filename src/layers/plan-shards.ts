@@ -5,21 +5,24 @@ import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { Pacer } from "../fsutil/pacer.js";
 import type { LayerCompression } from "./layer-sink.js";
 import { CutFinder } from "./path-cuts.js";
-import { isHardLink, type LayerTime, RecipeWriter, type ShardRecipe } from "./shard-recipe.js";
+import { isHardLink, type LayerTime, RecipeSpace, RecipeWriter, type ShardRecipe } from "./shard-recipe.js";
 
 /** Where in the image a tree goes. */
 export interface LayerTarget {
   /** Clean path without a slash at its ends, e.g. `app/src`; empty for the root. */
   readonly prefix: string;
-  /** Which of it and its parents have to be made, with mode 0755: parents first. Others must be in the image below. */
+  /**
+   * Which of it and its parents have to be made, with mode 0755: parents first. Others must be in the image
+   * below.
+   */
   readonly makeDirs: readonly string[];
 }
 
 /** A tree and how it goes into layers: all that the shards' keys depend on. */
 export interface ShardOptions {
   /**
-   * The tree, in protocol order (depth-first, siblings in byte order), with every directory before what is in it. Called
-   * more than once, and has to give the same each time.
+   * The tree, in protocol order (depth-first, siblings in byte order), with every directory before what is in
+   * it. Called more than once, and has to give the same each time.
    */
   readonly entries: () => Iterable<ManifestEntry>;
   readonly target: LayerTarget;
@@ -51,12 +54,14 @@ const whiteout = ".wh.";
 /**
  * Splits a tree into shards, in the order in which their layers are to be applied. Reads no file.
  *
- * How: see {@link CutFinder}. Each shard has the directories that lead to its files, so that their modes are right in
- * whatever order layers are applied. Further links to a file go into that file's shard, wherever their own place would be:
- * they stay links, as BuildKit's copy keeps them; volatile is a group of links if its first path is.
+ * How: see {@link CutFinder}. Each shard has the directories that lead to its files, so that their modes are
+ * right in whatever order layers are applied. Further links to a file go into that file's shard, wherever
+ * their own place would be: they stay links, as BuildKit's copy keeps them; volatile is a group of links if
+ * its first path is.
  *
- * Rejects with `ERR_KILN_UNSUPPORTED` for names that begin with `.wh.`, which no layer can hold, and for files of unknown
- * kinds; with the signal's reason when aborted. Never blocks the event loop for more than some milliseconds.
+ * Rejects with `ERR_KILN_UNSUPPORTED` for names that begin with `.wh.`, which no layer can hold, and for
+ * files of unknown kinds; with the signal's reason when aborted. Never blocks the event loop for more than
+ * some milliseconds.
  */
 export async function planShards(options: ShardOptions): Promise<readonly PlannedShard[]> {
   const cuts = await measureTree(options);
@@ -112,7 +117,7 @@ export async function measureTree(options: ShardOptions): Promise<TreeMeasure> {
   return { cuts: finder.find(maxShards), links };
 }
 
-/** Second walk: the shards' recipes in order, one at a time. */
+/** Second walk: the shards' recipes in order, one at a time; each is to be copied before the next one. */
 export async function* shardRecipes(
   options: ShardOptions,
   measure: TreeMeasure,
@@ -120,11 +125,12 @@ export async function* shardRecipes(
   const shards = new ShardWriter(options, measure);
   const pacer = new Pacer();
   for (const entry of options.entries()) {
-    const done = shards.add(entry);
+    const done = shards.cut();
     if (done !== undefined) {
       yield { ...done, volatile: false };
       pacer.begin();
     }
+    shards.add(entry);
     if (!pacer.due()) continue;
     await pacer.rest();
     options.signal?.throwIfAborted();
@@ -136,8 +142,9 @@ class ShardWriter {
   readonly #options: ShardOptions;
   readonly #measure: TreeMeasure;
   readonly #parents = new ParentStack();
+  readonly #space = new RecipeSpace();
   readonly #volatile: Shard;
-  #shard: Shard;
+  #shard: Shard | undefined;
   #any = false;
   #index = 0;
   /** Cuts that were passed. */
@@ -148,24 +155,28 @@ class ShardWriter {
   constructor(options: ShardOptions, measure: TreeMeasure) {
     this.#options = options;
     this.#measure = measure;
-    this.#shard = new Shard(options, measure.links);
-    this.#volatile = new Shard(options, measure.links);
+    this.#volatile = new Shard(options, measure.links, new RecipeSpace());
   }
 
-  /** Adds an entry to its shard. Returns the shard before, where one ends here. */
-  add(entry: ManifestEntry): ShardRecipe | undefined {
+  /** The shard that ends before the next entry, if one does. */
+  cut(): ShardRecipe | undefined {
     const isCut = this.#measure.cuts[this.#cuts] === this.#index;
-    if (isCut) this.#cuts += 1;
     this.#index += 1;
-    const done = isCut ? this.#close() : undefined;
+    if (!isCut) return undefined;
+    this.#cuts += 1;
+    return this.#close();
+  }
+
+  /** Adds an entry to its shard. */
+  add(entry: ManifestEntry): void {
     this.#parents.enter(entry);
     const first = isHardLink(entry) ? entry.linkname : entry.path;
     if (this.#measure.links.has(entry.path)) this.#linked += 1;
     const isVolatile = !isDirectoryMode(entry.mode) && this.#options.volatile?.has(first) === true;
+    this.#shard ??= this.#begin();
     const shard = isVolatile ? this.#volatile : this.#shard;
     // A link whose file is in a shard before this one went there.
     if (first === entry.path || shard.holds(first)) shard.add(entry, this.#parents.above(entry));
-    return done;
   }
 
   /** The last shards; at least one if there is a directory to be made. */
@@ -179,14 +190,18 @@ class ShardWriter {
       ...(changing === undefined ? [] : [{ recipe: changing, volatile: true }]),
     ];
     if (this.#any || changing !== undefined || this.#options.target.makeDirs.length === 0) return ends;
-    return [{ recipe: this.#shard.finishEmpty(), volatile: false }];
+    return [{ recipe: this.#begin().finishEmpty(), volatile: false }];
+  }
+
+  /** Begun only for an entry: a recipe that was given out is overwritten. */
+  #begin(): Shard {
+    return new Shard(this.#options, this.#measure.links, this.#space);
   }
 
   #close(): ShardRecipe | undefined {
-    const done = this.#shard.finish();
-    if (done === undefined) return undefined;
-    this.#any = true;
-    this.#shard = new Shard(this.#options, this.#measure.links);
+    const done = this.#shard?.finish();
+    this.#shard = undefined;
+    if (done !== undefined) this.#any = true;
     return done;
   }
 }
@@ -201,8 +216,8 @@ class Shard {
   readonly #expected = new Map<string, MovedLink[]>();
   #isEmpty = true;
 
-  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"]) {
-    this.#writer = new RecipeWriter(target.prefix, mtime, compression);
+  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"], space: RecipeSpace) {
+    this.#writer = new RecipeWriter(target.prefix, mtime, compression, space);
     this.#links = links;
     for (const path of target.makeDirs) this.#writer.addMade(path);
   }

@@ -17,12 +17,19 @@ const madeSeconds = 315_532_802;
 const fixedBytes = 36;
 const digestBytes = 32;
 
+/** Memory for one recipe after another. */
+export class RecipeSpace {
+  bytes: Buffer<ArrayBuffer> = Buffer.from(new ArrayBuffer(64 * 1024));
+}
+
 /** What a {@link RecipeWriter} has when it is done. */
 export interface ShardRecipe {
-  /** sha256 of {@link bytes} in hex. */
+  /**
+   * sha256 in hex over all that the layer is made of; of the files' contents, over their sizes and digests.
+   */
   readonly key: string;
-  /** All that the layer is made of but the files' contents, of which it has sizes and digests. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Those bytes, as a copy. To be called before another recipe is begun, which takes their place. */
+  readonly copy: () => Uint8Array<ArrayBuffer>;
   /** Paths in the tree whose contents go in, in their order. */
   readonly contents: readonly string[];
   /** Bytes of those contents. */
@@ -32,20 +39,27 @@ export interface ShardRecipe {
 }
 
 /**
- * Writes down what goes into one layer, as bytes: the thread that packs it gets nothing else but the contents, so that the
- * digest of these bytes, the shard's key, is over everything that makes the layer. Machine and paths on disk are no part.
+ * Writes down what goes into one layer, as bytes: the thread that packs it gets nothing else but the
+ * contents, so that the digest of these bytes, the shard's key, is over everything that makes the layer.
+ * Machine and paths on disk are no part.
  */
 export class RecipeWriter {
   readonly #prefix: string;
   readonly #time: LayerTime;
-  #bytes: Buffer<ArrayBuffer> = Buffer.from(new ArrayBuffer(8 * 1024));
+  readonly #space: RecipeSpace;
+  #bytes: Buffer<ArrayBuffer>;
   #at = 0;
   #contents: string[] = [];
   #contentBytes = 0;
   #files = 0;
 
-  /** `prefix` is put before paths: clean, without a slash at its ends, or empty. */
-  constructor(prefix: string, time: LayerTime, compression: LayerCompression) {
+  /**
+   * `prefix` is put before paths: clean, without a slash at its ends, or empty. `space` is the memory that
+   * the recipe is written to: no other is under way there.
+   */
+  constructor(prefix: string, time: LayerTime, compression: LayerCompression, space: RecipeSpace) {
+    this.#space = space;
+    this.#bytes = space.bytes;
     this.#prefix = prefix === "" ? "" : `${prefix}/`;
     this.#time = time;
     const seconds = time === "keep" ? madeSeconds : time.seconds;
@@ -86,11 +100,10 @@ export class RecipeWriter {
 
   /** The recipe; the writer cannot be used any more. */
   finish(): ShardRecipe {
-    const buffer = this.#bytes.buffer.slice(0, this.#at);
-    const bytes = new Uint8Array(buffer);
+    const bytes = this.#bytes.subarray(0, this.#at);
     return {
       key: createHash("sha256").update(bytes).digest("hex"),
-      bytes,
+      copy: () => new Uint8Array(bytes),
       contents: this.#contents,
       contentBytes: this.#contentBytes,
       files: this.#files,
@@ -155,6 +168,7 @@ export class RecipeWriter {
     const larger = Buffer.from(new ArrayBuffer(Math.max(2 * this.#bytes.length, this.#at + bytes)));
     larger.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = larger;
+    this.#space.bytes = larger;
   }
 }
 

@@ -46,12 +46,12 @@ const slash = 0x2f;
 const noBytes: Uint8Array = new Uint8Array(0);
 
 /**
- * Writes members as ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) before those that it cannot hold: names that
- * are long or not ASCII, sizes of 8 GiB and more, times that are no whole seconds between 1970 and 2242, extended
- * attributes (`SCHILY.xattr.NAME`, as Go and star write them).
+ * Writes members as ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) before those that it cannot hold:
+ * names that are long or not ASCII, sizes of 8 GiB and more, times that are no whole seconds between 1970 and
+ * 2242, extended attributes (`SCHILY.xattr.NAME`, as Go and star write them).
  *
- * Nothing comes from the machine: the same members give the same bytes everywhere. The caller writes the content after
- * each header, then {@link pad}.
+ * Nothing comes from the machine: the same members give the same bytes everywhere. The caller writes the
+ * content after each header, then {@link pad}.
  */
 export class TarWriter {
   readonly #sink: LayerSink;
@@ -133,7 +133,9 @@ interface Header {
   readonly devminor: number;
 }
 
-/** Writes one block, and sums its bytes on the way: a second look at all 512 would take longer than all else. */
+/**
+ * Writes one block, and sums its bytes on the way: a second look at all 512 would take longer than all else.
+ */
 function writeHeader(out: Buffer, at: number, header: Header): void {
   out.fill(0, at, at + tarBlock);
   let sum = writeText(out, at, header.name);
@@ -183,8 +185,8 @@ function writeOctal(out: Buffer, at: number, value: number, digits: number): num
 }
 
 /**
- * Where a name is parted into prefix and name: the index of that slash, 0 if it need not be, -1 if it cannot be, or is
- * not ASCII.
+ * Where a name is parted into prefix and name: the index of that slash, 0 if it need not be, -1 if it cannot
+ * be, or is not ASCII.
  */
 function splitName(name: Uint8Array): number {
   if (!isAscii(name)) return -1;

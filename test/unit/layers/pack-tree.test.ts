@@ -331,6 +331,25 @@ test("blobs that cannot be written are an error of the output", async () => {
   });
 });
 
+test("what no layer can hold is refused, and a file that cannot be read", async () => {
+  const root = temporaryTree({ odd: "x" });
+  const odd = scanEntries(root).map((each) => ({
+    ...each,
+    xattrs: new Map([["user.a=b", Buffer.from("1")]]),
+  }));
+  const kept = new Kept();
+  await expect(pack(root, kept, { entries: () => odd })).rejects.toMatchObject({
+    code: "ERR_KILN_UNSUPPORTED",
+    hint: expect.stringContaining("equals sign") as string,
+  });
+  const locate = (): string => `/${"x".repeat(300)}`;
+  await expect(pack(root, kept, { locate })).rejects.toMatchObject({
+    code: "ERR_KILN_FILE_UNREADABLE",
+    message: expect.stringContaining("too long") as string,
+  });
+  expect(kept.files()).toEqual([]);
+});
+
 test("devices, pipes and sockets go in without being opened for their content", async () => {
   const kept = new Kept();
   const device = FileMode.DEVICE | FileMode.CHARACTER_DEVICE;

@@ -184,7 +184,7 @@ test("another reader reads what was written", async () => {
     { name: "s", linkname: long, size: 0, mode: 0o777 },
     { name: "x".repeat(300), linkname: null, size: 600, mode: 0o4711 },
   ]);
-  expect(headers[2]?.pax?.["SCHILY.xattr.user.note"]).toBe("line\nwith = sign");
+  expect(Reflect.get(headers[2]?.pax ?? {}, "SCHILY.xattr.user.note")).toBe("line\nwith = sign");
   expect(headers.map(({ uid, gid, uname, gname }) => [uid, gid, uname, gname])).toEqual(
     Array.from({ length: 3 }, () => [0, 0, "", ""]),
   );

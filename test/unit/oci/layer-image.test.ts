@@ -88,7 +88,9 @@ test("equal input has equal bytes, in whatever order its keys are", () => {
   const turned = Object.fromEntries(Object.entries(options.config).reverse()) as ImageConfig;
   const image = layerImage({ ...options, config: turned });
   expect(image.manifest.descriptor.digest).toBe(layerImage(options).manifest.descriptor.digest);
-  expect(image.manifest.descriptor.digest).toBe("sha256:be689e7dc41ff3bb7bc0c20bc2c4d669cd8e504da0310f8925becbc2857d864e");
+  expect(image.manifest.descriptor.digest).toBe(
+    "sha256:be689e7dc41ff3bb7bc0c20bc2c4d669cd8e504da0310f8925becbc2857d864e",
+  );
   const others = [{ created: "2024-05-06T07:08:10Z" }, { createdBy: "COPY" }, { layers: [] }];
   const digests = others.map((other) => layerImage({ ...options, ...other }).manifest.descriptor.digest);
   expect(new Set([image.manifest.descriptor.digest, ...digests]).size).toBe(4);

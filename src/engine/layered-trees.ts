@@ -21,7 +21,7 @@ import { type DescribedImage, describeImage } from "../solver/image-manifest.js"
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { blobStore } from "./blob-store.js";
 import type { ScannedInput } from "./scan-inputs.js";
-import { readVolatile } from "./volatile-files.js";
+import { volatileFiles } from "./volatile-files.js";
 
 /** Trees of fewer files and bytes than these are sent file by file: layers have a price of their own. */
 const layeredFiles = 1_000;
@@ -125,25 +125,43 @@ export class LayeredTrees {
     if (spare < 2)
       return this.#local(question, `the image has ${base.manifest.layers.length} layers already`);
     const scan = this.#scan(question);
-    const { index, sourceDateEpoch } = this.#options;
-    const packed = await packTree({
-      entries: () => scan.manifest.entries(),
-      locate: scan.locate,
-      target: { prefix: base.target.path, makeDirs: base.target.missing },
-      mtime: question.keepMtime ? "keep" : { seconds: sourceDateEpoch ?? defaultFileTime },
-      compression: "gzip",
-      maxShards: Math.min(treeLayers, spare) - 1,
-      volatile: await readVolatile(index, scan.key),
-      memo: shardMemo(index),
-      blobs: index.blobs,
-      signal: this.#options.settings.signal,
-    });
+    const packed = await this.#pack(question, base, Math.min(treeLayers, spare) - 1);
+    if (typeof packed === "string") return this.#local(question, packed);
     if (packed.layers.length === 0) return this.#local(question, "it is empty");
     const image = { question, base, packed };
     this.images.push(image);
     const digest = await this.#keepImage(image);
     this.#decide(question, "layers", `${scan.manifest.files} files as ${packed.layers.length} layers`);
     return { kind: "layers", store: storeId, digest, layers: packed.layers.length };
+  }
+
+  /** The tree as layers; a text = why it cannot be any. */
+  async #pack(
+    question: LayersQuestion,
+    { target }: DescribedImage,
+    maxShards: number,
+  ): Promise<PackedTree | string> {
+    const scan = this.#scan(question);
+    const { index, sourceDateEpoch, settings } = this.#options;
+    try {
+      return await packTree({
+        entries: () => scan.manifest.entries(),
+        locate: scan.locate,
+        target: { prefix: target.path, makeDirs: target.missing },
+        mtime: question.keepMtime ? "keep" : { seconds: sourceDateEpoch ?? defaultFileTime },
+        compression: "gzip",
+        maxShards,
+        volatile: await volatileFiles(index, scan),
+        memo: shardMemo(index),
+        blobs: index.blobs,
+        signal: settings.signal,
+      });
+    } catch (error) {
+      // Names and attributes that no layer can hold; an index that has no room.
+      const codes = ["ERR_KILN_UNSUPPORTED", "ERR_KILN_LIMIT_EXCEEDED", "ERR_KILN_OUTPUT_UNWRITABLE"];
+      if (error instanceof KilnError && codes.includes(error.code)) return error.message;
+      throw error;
+    }
   }
 
   #obstacle(question: LayersQuestion): string | undefined {

@@ -5,7 +5,6 @@ import { explainSteps } from "../cache/explain.js";
 import { findPrevious } from "../cache/find-previous.js";
 import type { ComparedBuild } from "../cache/known-results.js";
 import { listBuilds } from "../cache/list-builds.js";
-import { decodeManifest, encodeManifest } from "../cache/tree-manifest.js";
 import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
 import { maskText } from "../image/lint/find-secrets.js";
 import { packageVersion } from "../internal/package-version.js";
@@ -23,6 +22,7 @@ import { checkContextOf } from "./check-context.js";
 import type { LayeredTrees } from "./layered-trees.js";
 import { stampOutputs } from "./output-checks.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
+import { keepManifest, keptManifest } from "./volatile-files.js";
 
 /** Small files whose text is kept, so that a change of them can be told line by line. */
 const textLimit = 64 * 1024;
@@ -86,11 +86,8 @@ export function contentDiffs({ index }: Pick<BuildJob, "index">): {
   readonly treeDiff: (before: StepInput, after: StepInput) => Promise<TreeDiff | undefined>;
   readonly fileText: (digest: string) => Promise<string | undefined>;
 } {
-  const manifest = async (digest: string | undefined) => {
-    if (digest === undefined || !isDigest(digest)) return undefined;
-    const bytes = await index.readBytes("trees", digestHex(digest));
-    return bytes === undefined ? undefined : decodeManifest(bytes);
-  };
+  const manifest = async (digest: string | undefined) =>
+    digest === undefined ? undefined : keptManifest(index, digest);
   return {
     async treeDiff(before, after) {
       const [old, young] = [await manifest(before.stored), await manifest(after.stored)];
@@ -234,9 +231,7 @@ export class BuildRecorder {
   async #keepContents(facts: Facts): Promise<void> {
     const { index, scans } = this.#job;
     for (const { manifest } of new Set(scans.values())) {
-      const key = digestHex(manifest.digest);
-      if ((await index.readBytes("trees", key)) !== undefined) continue;
-      await index.writeBytes("trees", key, encodeManifest(manifest));
+      await keepManifest(index, manifest);
     }
     for (const bytes of facts.files.values()) {
       if (bytes.length > textLimit) continue;

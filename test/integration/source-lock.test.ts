@@ -377,7 +377,13 @@ describeEachEngine("the source lock", ({ name, address }) => {
         ...{ bases: [need], trees: [], files: [], listings: [] },
         ...{ secrets: [], devices: [], caBundles: [], usesDockerfile: false },
       };
-      const inputs = { treeFacts: new Map(), trees: new Map(), sources: new Map(), layouts: new Map(), mirrorLayouts: [] };
+      const inputs = {
+        treeFacts: new Map(),
+        trees: new Map(),
+        sources: new Map(),
+        layouts: new Map(),
+        mirrorLayouts: [],
+      };
       const where = { connection: client.connection, session, platform: amd64 };
       const options = { ...where, inputs, mirrors: {}, policy: {}, signal: undefined };
       await expect(resolveBases(needs, { ...options, pull: "locked" })).rejects.toMatchObject({

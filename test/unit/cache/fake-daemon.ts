@@ -33,7 +33,8 @@ export class FakeDaemon {
 
   /** Carries out a plan; each op that runs takes as long as the daemon was made with. */
   build({ plan, trees }: GatheredScene, run: FakeRun = {}): readonly StepRecord[] {
-    const tracker = trackSteps(plan);
+    const tracker = trackSteps();
+    tracker.expect(plan.steps);
     const stepOf = new Map(plan.steps.flatMap((step) => step.vertices.map((vertex) => [vertex, step.index])));
     const keys = new Map<string, string>();
     const again = new Set<string>();
@@ -67,7 +68,7 @@ export class FakeDaemon {
       this.#known.add(key);
       hear({ type: "vertex.done", ...event, durationMs: source === undefined ? this.#durationMs : 1 });
     }
-    return tracker.records();
+    return tracker.records(plan.steps);
   }
 }
 

@@ -31,11 +31,11 @@ export function shortDigest(digest: string): string {
   return digest.length > 19 ? `${digest.slice(0, 19)}…` : digest;
 }
 
-/** At most `count` of the parts, and how many more there are. */
-export function listed(parts: readonly string[], count = 3): string {
-  const more = parts.length - count;
-  const shown = parts.slice(0, count).join(", ");
-  return more > 0 ? `${shown} … and ${more} more` : shown;
+/** The first three parts, and how many more there are of `count`. */
+export function listed(parts: readonly string[], count: number = parts.length): string {
+  const shown = parts.slice(0, 3);
+  const more = count - shown.length;
+  return more > 0 ? `${shown.join(", ")} … and ${more.toLocaleString("en-US")} more` : shown.join(", ");
 }
 
 const mask = "***";

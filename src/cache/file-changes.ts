@@ -16,9 +16,10 @@ export function filesCause(name: string, diff: TreeDiff | undefined): FilesCause
     ...added.map((path) => ({ path, kind: "added" })),
     ...removed.map((path) => ({ path, kind: "removed" })),
   ];
-  const total = Math.max(diff.total + removed.length, changes.length);
+  const differing = Math.max(diff.differences ?? 0, changes.length);
+  const total = Math.max(diff.total + removed.length, differing);
   const paths = changes.slice(0, 3).map(({ path }) => path);
-  const cause = { kind: "files", changed: changes.length, total, paths } as const;
+  const cause = { kind: "files", changed: differing, total, paths } as const;
   const [only] = changes;
   // A tree of one file has a name of its own for it.
   if (total === 1 && only?.path === "file") {
@@ -28,17 +29,20 @@ export function filesCause(name: string, diff: TreeDiff | undefined): FilesCause
       text: only.kind === "mode" ? `mode of ${name} changed` : `${name} changed`,
     };
   }
-  const count = `${changes.length.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} files`;
+  const count = `${differing.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} files`;
   const kinds = new Set(changes.map(({ kind }) => kind));
   const [kind = ""] = kinds;
   if (kinds.size === 1) {
-    const names = listed(changes.map(({ path }) => path));
+    const names = listed(
+      changes.map(({ path }) => path),
+      differing,
+    );
     if (["added", "removed", "renamed"].includes(kind))
       return { ...cause, text: `${count} ${kind}: ${names}` };
     if (kind === "content") return { ...cause, text: `${count} changed: ${names}` };
     return { ...cause, text: `${kind} of ${count} changed: ${names}` };
   }
-  return { ...cause, text: `${count} changed: ${listed(changes.map(mixed))}` };
+  return { ...cause, text: `${count} changed: ${listed(changes.map(mixed), differing)}` };
 }
 
 interface Change {

@@ -11,6 +11,8 @@ export interface TreeDiff {
   }[];
   /** Files that have another path and the same content; they are in neither {@link added} nor {@link removed}. */
   readonly renamed?: readonly { readonly from: string; readonly to: string }[] | undefined;
+  /** How many differences there are, where the lists are cut short; default: as many as the lists have. */
+  readonly differences?: number | undefined;
   /** How many entries the tree has now. */
   readonly total: number;
 }

@@ -101,6 +101,14 @@ describe("files that changed", () => {
     });
   });
 
+  it("are counted whole where only some are listed", () => {
+    const changed = ["a", "b", "c", "d"].map((path) => ({ path, what: "content" }));
+    expect(filesCause("src", { ...none, changed, differences: 5000 })).toMatchObject({
+      text: "5,000 of 10,412 files changed: a, b, c … and 4,997 more",
+      changed: 5000,
+    });
+  });
+
   it("are told by what happened to them", () => {
     const text = (diff: object): string => filesCause("src", { ...none, ...diff }).text;
     expect(text({ changed: [{ path: "a", what: "owner" }] })).toBe("owner of 1 of 10,412 files changed: a");

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
 import { OpMetadataSchema, OpSchema, SourceSchema } from "../gen/pb/ops_pb.js";
-import { decodeMetadata, decodeOp, decodeSourceMaps, invalidDefinition } from "./decode-op.js";
+import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
 import { writeMetadataEntry } from "./encode-definition.js";
 import { nameOp } from "./encoded-op.js";
+import { invalidDefinition } from "./invalid-definition.js";
 import { fromBase64, isObject, metadataFromJson, opFromJson, sourceFromJson } from "./json-bytes.js";
 import { readEnvelope } from "./read-envelope.js";
 import { createWriter } from "./wire-writer.js";

@@ -1,5 +1,4 @@
-import { create } from "@bufbuild/protobuf";
-import * as pb from "../gen/pb/ops_pb.js";
+import type * as pb from "../gen/pb/ops_pb.js";
 import { compareBytes, sortedKeys } from "./byte-order.js";
 import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
 import { encodeMetadata, encodeSourceMaps } from "./encode-definition.js";
@@ -111,8 +110,11 @@ export class Definition {
 
   /** The generated message, to put into a request. */
   toMessage(): pb.Definition {
-    const message = create(pb.DefinitionSchema);
-    message.def = this.ops.map(({ bytes }) => bytes);
+    const message: pb.Definition = {
+      $typeName: "pb.Definition",
+      def: this.ops.map(({ bytes }) => bytes),
+      metadata: {},
+    };
     const created = new Map<OpMetadataFields, pb.OpMetadata>();
     for (const [digest, metadata] of [...this.metadata].sort(([a], [b]) => compareBytes(a, b))) {
       let value = created.get(metadata);

@@ -1,8 +1,9 @@
 import type { Op } from "../gen/pb/ops_pb.js";
 import type { Platform } from "../oci/platform.js";
-import { decodeOp, invalidDefinition } from "./decode-op.js";
+import { decodeOp } from "./decode-op.js";
 import { Definition } from "./definition.js";
 import type { DefinitionNode } from "./definition-node.js";
+import { invalidDefinition } from "./invalid-definition.js";
 import type { SourceInfoFields } from "./op-fields.js";
 import type { SourceLocation, SourceMap } from "./source-map.js";
 import { State, scratch } from "./state.js";

@@ -1,8 +1,8 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { OpMetadataSchema, OpSchema, SourceSchema } from "../gen/pb/ops_pb.js";
-import { invalidDefinition } from "./decode-op.js";
 import { encodeMetadata, encodeSourceMaps } from "./encode-definition.js";
 import { encodeOp } from "./encode-op.js";
+import { invalidDefinition } from "./invalid-definition.js";
 
 /** Whether some JSON is an object. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,6 +1,7 @@
 import type { Op, OpMetadata, Source } from "../gen/pb/ops_pb.js";
-import { decodeMetadata, decodeOp, decodeSourceMaps, invalidDefinition } from "./decode-op.js";
+import { decodeMetadata, decodeOp, decodeSourceMaps } from "./decode-op.js";
 import { type EncodedOp, nameOp } from "./encoded-op.js";
+import { invalidDefinition } from "./invalid-definition.js";
 import { bytesOf, readFields, type WireField } from "./wire-reader.js";
 
 /** An op in an encoded definition. */

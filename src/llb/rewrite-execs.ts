@@ -1,10 +1,11 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import * as pb from "../gen/pb/ops_pb.js";
+import type * as pb from "../gen/pb/ops_pb.js";
 import { capability } from "./capabilities.js";
-import { decodeOp, invalidDefinition } from "./decode-op.js";
+import { decodeOp } from "./decode-op.js";
 import type { Definition } from "./definition.js";
 import type { EncodedOp } from "./encoded-op.js";
 import type { RunSecret } from "./exec-options.js";
+import { invalidDefinition } from "./invalid-definition.js";
+import { createMessage, encodeMessage } from "./message-codec.js";
 import { type OpChange, rawField, rewriteOps } from "./rewrite-ops.js";
 import { readFields } from "./wire-reader.js";
 import { createWriter } from "./wire-writer.js";
@@ -12,6 +13,10 @@ import { createWriter } from "./wire-writer.js";
 // Field numbers of `pb.Op`.
 const opInput = 1;
 const opExec = 2;
+// Values of `pb.MountType`.
+const bindMount = 0;
+const secretMount = 1;
+const cacheMount = 3;
 
 /** What a command of a definition gets in addition. */
 export interface ExecAdditions {
@@ -59,7 +64,7 @@ export function rewriteExecs(
     const message = decodeOp(bytes, where);
     if (message.op.case !== "exec") return undefined;
     const exec = message.op.value;
-    const hasCaches = exec.mounts.some(({ mountType }) => mountType === pb.MountType.CACHE);
+    const hasCaches = exec.mounts.some(({ mountType }) => mountType === cacheMount);
     const additions = add({ op, args: exec.meta?.args ?? [], hasCaches });
     return additions && changedExec(bytes, message, { exec, additions, where });
   });
@@ -71,7 +76,7 @@ function changedExec(
   what: { readonly exec: pb.ExecOp; readonly additions: ExecAdditions; readonly where: string },
 ): OpChange | undefined {
   const { exec, additions, where } = what;
-  const before = toBinary(pb.ExecOpSchema, exec);
+  const before = encodeMessage("ExecOp", exec);
   const caps: string[] = [];
   const newInputs = addBinds(exec, additions.binds ?? [], { known: message.inputs, caps, where });
   addEnv(exec, additions.env ?? []);
@@ -79,11 +84,11 @@ function changedExec(
   addSecrets(exec, additions.secrets ?? [], caps);
   for (const name of additions.devices ?? []) {
     if (exec.cdiDevices.some((device) => device.name === name)) continue;
-    exec.cdiDevices.push(create(pb.CDIDeviceSchema, { name }));
+    exec.cdiDevices.push(createMessage("CDIDevice", { name }));
     caps.push(capability.execCdi);
   }
   // A message without oneofs: its fields in the order of their numbers are the protocol's canonical form.
-  const after = toBinary(pb.ExecOpSchema, exec);
+  const after = encodeMessage("ExecOp", exec);
   if (newInputs.length === 0 && Buffer.compare(before, after) === 0) return undefined;
   return {
     bytes: spliced(bytes, { exec: after, newInputs, where }),
@@ -148,14 +153,16 @@ function addSecrets(exec: pb.ExecOp, secrets: readonly RunSecret[], caps: string
     caps.push(capability.mountSecret);
     // What the command's own text says of a variable counts.
     if (env !== undefined && !exec.secretenv.some(({ name }) => name === env)) {
-      exec.secretenv.push(create(pb.SecretEnvSchema, { ID: id, name: env, optional: optional ?? false }));
+      exec.secretenv.push(createMessage("SecretEnv", { ID: id, name: env, optional: optional ?? false }));
       caps.push(capability.execSecretEnv);
     }
     if (target === undefined) continue;
     exec.mounts.push(
-      create(pb.MountSchema, {
-        ...{ input: -1n, dest: target, mountType: pb.MountType.SECRET },
-        secretOpt: { ID: id, uid: uid ?? 0, gid: gid ?? 0, mode, optional: optional ?? false },
+      createMessage("Mount", {
+        ...{ input: -1n, dest: target, mountType: secretMount },
+        secretOpt: createMessage("SecretOpt", {
+          ...{ ID: id, uid: uid ?? 0, gid: gid ?? 0, mode, optional: optional ?? false },
+        }),
       }),
     );
   }
@@ -180,7 +187,7 @@ function addBinds(
     // Results are numbered in the order of the mounts.
     const output = writable === true ? exec.mounts.filter(makesResult).length : -1;
     exec.mounts.push(
-      create(pb.MountSchema, {
+      createMessage("Mount", {
         ...{ input: BigInt(input), dest: target, selector: sourcePath },
         ...{ output: BigInt(output), readonly: writable !== true },
       }),
@@ -191,5 +198,5 @@ function addBinds(
 }
 
 function makesResult({ mountType, output }: pb.Mount): boolean {
-  return mountType === pb.MountType.BIND && output >= 0n;
+  return mountType === bindMount && output >= 0n;
 }

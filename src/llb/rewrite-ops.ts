@@ -1,6 +1,6 @@
-import { invalidDefinition } from "./decode-op.js";
 import type { Definition } from "./definition.js";
 import { type EncodedOp, nameOp } from "./encoded-op.js";
+import { invalidDefinition } from "./invalid-definition.js";
 import type { OpMetadataFields, SourceMapFields } from "./op-fields.js";
 import { mergeMetadata } from "./op-metadata.js";
 import { bytesOf, readFields, type WireField } from "./wire-reader.js";

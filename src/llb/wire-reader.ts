@@ -1,4 +1,4 @@
-import { invalidDefinition } from "./decode-op.js";
+import { invalidDefinition } from "./invalid-definition.js";
 
 /** One field of an encoded message. */
 export interface WireField {

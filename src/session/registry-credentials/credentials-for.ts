@@ -2,8 +2,7 @@ import { KilnError } from "../../errors.js";
 import type { Credentials } from "../credentials.js";
 import { basicCredentials } from "./basic-credentials.js";
 import type { SecretValues, WantedFor } from "./credentials-problem.js";
-import { type EcrCredentialsOptions, ecrCredentials } from "./ecr-credentials.js";
-import { gcpCredentials } from "./gcp-credentials.js";
+import type { EcrCredentialsOptions } from "./ecr-credentials.js";
 
 /** How a registry is logged in to: with a name and a password, or with those that AWS or Google give for an account. */
 export type RegistryAuthKind = "basic" | "aws" | "gcp";
@@ -28,9 +27,9 @@ export async function credentialsFor(
     case "basic":
       return basicCredentials(wanted, values);
     case "aws":
-      return ecrCredentials(wanted, values, more);
+      return (await import("./ecr-credentials.js")).ecrCredentials(wanted, values, more);
     case "gcp":
-      return gcpCredentials(wanted, values);
+      return (await import("./gcp-credentials.js")).gcpCredentials(wanted, values);
     default:
       throw new KilnError(
         "ERR_KILN_INVALID_ARGUMENT",

@@ -1,10 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import {
-  AttrMatch,
-  MatchType,
-  PolicyAction,
-  type PolicySchema,
-} from "../../gen/moby/buildkit/v1/sourcepolicy/policy_pb.js";
+import type { PolicySchema } from "../../gen/moby/buildkit/v1/sourcepolicy/policy_pb.js";
 import { checkOptions } from "../../internal/check-options.js";
 import { checkChoice, checkName, checkRecord, checkText, wrongArgument } from "../../llb/check-argument.js";
 
@@ -49,17 +44,10 @@ export interface SourcePolicy {
   readonly rules: readonly SourceRule[];
 }
 
-const actions = {
-  allow: PolicyAction.ALLOW,
-  deny: PolicyAction.DENY,
-  convert: PolicyAction.CONVERT,
-} as const;
-const matches = { wildcard: MatchType.WILDCARD, exact: MatchType.EXACT, regex: MatchType.REGEX } as const;
-const conditions = {
-  equal: AttrMatch.EQUAL,
-  "not-equal": AttrMatch.NOTEQUAL,
-  matches: AttrMatch.MATCHES,
-} as const;
+// Values of the protocol's enums. The generated code has them too, but takes long to load: `Engine` checks policies.
+const actions = { allow: 0, deny: 1, convert: 2 } as const;
+const matches = { wildcard: 0, exact: 1, regex: 2 } as const;
+const conditions = { equal: 0, "not-equal": 1, matches: 2 } as const;
 
 /**
  * The daemon's message for a policy. Throws `ERR_KILN_INVALID_ARGUMENT` and `ERR_KILN_UNKNOWN_OPTION` for what makes no

@@ -1,5 +1,6 @@
 export type { Build, BuildOptions, BuildResult, CacheSummary } from "./engine/build.js";
 export { type ConnectOptions, Engine } from "./engine/engine.js";
+export type { ExplainedRefs } from "./engine/explain.js";
 export type { SecretProvider } from "./engine/gather-secrets.js";
 export type { Mirrors } from "./engine/mirrors.js";
 export { NoDaemonError } from "./engine/no-daemon-error.js";
@@ -29,6 +30,7 @@ export {
   type SolveErrorOptions,
   type TarOutput,
 } from "./engine/outputs.js";
+export type { BuildPlan } from "./engine/plan-only.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
 export type { AddPythonOptions, PythonArchive } from "./image/add-python.js";
@@ -110,6 +112,7 @@ export type { UvPipInstallOptions } from "./image/steps/uv-pip-install.js";
 export type { UvSyncOptions } from "./image/steps/uv-sync.js";
 export type { ReadFile, ToModalLayersOptions } from "./image/to-modal-layers.js";
 export type { BuildRecord, OutputRecord, StepRecord } from "./model/build-record.js";
+export type { Cause } from "./model/cause.js";
 export type { DaemonFacts, DeviceFact, ImageStoreKind, WorkerFact } from "./model/daemon.js";
 export type {
   BuildEvent,
@@ -127,6 +130,7 @@ export type {
   VertexStartedEvent,
   WarningEvent,
 } from "./model/events.js";
+export type { ExplainedBuild, ExplainedStep, Explanation } from "./model/explanation.js";
 export type {
   BaseFact,
   Facts,
@@ -136,6 +140,7 @@ export type {
   RegistryBaseFact,
   TreeFact,
 } from "./model/facts.js";
+export type { Forecast, StepForecast, TreeForecast } from "./model/forecast.js";
 export type {
   BaseNeed,
   CaBundleNeed,
@@ -153,6 +158,7 @@ export type {
 } from "./model/needs.js";
 export type { Plan, PlanCommand, PlanStep } from "./model/plan.js";
 export type { SecretOrigin, SecretVariable } from "./model/secret.js";
+export type { PlanCopy, TreeWay } from "./model/tree-way.js";
 export { formatPlatform, type Platform, parsePlatform } from "./oci/platform.js";
 export type { Candidate } from "./rpc/discover.js";
 export type { TlsOptions } from "./rpc/tls-options.js";

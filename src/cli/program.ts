@@ -10,6 +10,7 @@ type AddCommand = (program: Command) => void;
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   build: async () => (await import("./commands/build.js")).addBuildCommand,
   plan: async () => (await import("./commands/plan.js")).addPlanCommand,
+  explain: async () => (await import("./commands/explain.js")).addExplainCommand,
   run: async () => (await import("./commands/run.js")).addRunCommand,
   attach: async () => (await import("./commands/attach.js")).addAttachCommand,
   images: async () => (await import("./commands/images.js")).addImagesCommand,

@@ -10,7 +10,7 @@ import { randomId } from "../internal/random-id.js";
 import { checkChoice, checkText } from "../llb/check-argument.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent } from "../model/events.js";
-import type { Plan } from "../model/plan.js";
+import type { Explanation } from "../model/explanation.js";
 import { parseImageName } from "../oci/image-name.js";
 import { type Candidate, discover } from "../rpc/discover.js";
 import type { TlsOptions } from "../rpc/tls-options.js";
@@ -21,12 +21,14 @@ import { EventHub } from "../solver/event-hub.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
 import { checkSolveSettings } from "../solver/solve-settings.js";
 import { type Build, type BuildOptions, buildOptionKeys, chainSettings } from "./build.js";
+import type { ExplainedRefs } from "./explain.js";
 import type { EngineSettings } from "./gather.js";
 import type { SecretProvider } from "./gather-secrets.js";
 import { imagePlace } from "./image-place.js";
 import { checkMirrors, type Mirrors } from "./mirrors.js";
 import { NoDaemonError } from "./no-daemon-error.js";
 import { ownEngineAddress } from "./own-engine.js";
+import type { BuildPlan } from "./plan-only.js";
 import { RegistryAccess } from "./registry-access.js";
 import type { Run, RunOptions } from "./run.js";
 
@@ -166,15 +168,29 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * What a build would carry out: the chain compiled for the daemon, with its bases resolved. Runs nothing.
+   * What a build would carry out: the chain compiled for the daemon, with its bases resolved; and a forecast by the records
+   * of earlier builds: which steps would run and why, what would be sent, and how long it would take. Runs nothing.
    *
    * Throws and rejects as {@link Engine.build} does before it solves. `plan.toSnapshot()` shows it as text. Options about
-   * what becomes of the result (outputs, `publish`, cache exports, attestations) are checked and change no plan.
+   * what becomes of the result (outputs, `publish`, cache exports, attestations) are checked and change no plan; the
+   * forecast looks whether what they ask for is there.
    */
-  async plan(image: Image, options: BuildOptions = {}): Promise<Plan> {
+  async plan(image: Image, options: BuildOptions = {}): Promise<BuildPlan> {
     checkBuild("plan", image, options);
     const { planOnly } = await import("./plan-only.js");
     return planOnly(image, options, { client: await this.client(), engine: this.#settings() });
+  }
+
+  /**
+   * Why the steps of a recorded build ran (`build`: its `ref` or the beginning of it; default the last one), or, with
+   * `other`, what makes the steps of that build others than those of the first. Asks no daemon.
+   *
+   * Rejects with `ERR_KILN_BUILD_NOT_FOUND` and, for the beginning of several refs, `ERR_KILN_INVALID_ARGUMENT`.
+   */
+  async explain(builds: ExplainedRefs = {}): Promise<Explanation> {
+    checkOptions("explain", builds, ["build", "other"]);
+    const { explainRecorded } = await import("./explain-recorded.js");
+    return explainRecorded(this.#env, builds);
   }
 
   /**

@@ -6,6 +6,7 @@ import type { LayersQuestion } from "../image/layers-question.js";
 import { randomId } from "../internal/random-id.js";
 import type { LayerBlob } from "../layers/layer-sink.js";
 import { type PackedTree, packTree, type ShardMemo } from "../layers/pack-tree.js";
+import { planShards, type ShardOptions } from "../layers/plan-shards.js";
 import { movingSources } from "../llb/moving-sources.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
@@ -20,6 +21,7 @@ import type { Client } from "../solver/client.js";
 import { type DescribedImage, describeImage } from "../solver/image-manifest.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { blobStore } from "./blob-store.js";
+import type { ForeseenWay } from "./forecast-build.js";
 import type { ScannedInput } from "./scan-inputs.js";
 import { volatileFiles } from "./volatile-files.js";
 
@@ -135,33 +137,69 @@ export class LayeredTrees {
     return { kind: "layers", store: storeId, digest, layers: packed.layers.length };
   }
 
+  /** What {@link way} would decide, as far as that can be told without solving or packing anything. */
+  async foresee(question: LayersQuestion, identity: Plan): Promise<ForeseenWay> {
+    const local = { question, way: "local", bytes: undefined } as const;
+    if (this.#obstacle(question) !== undefined) return local;
+    const { before, to, config } = question;
+    const { index } = this.#options;
+    const base =
+      before === undefined
+        ? emptyBase(to, config)
+        : await index.read("prefixes", this.#prefixKey(question, identity));
+    const scan = this.#scan(question);
+    // What is at the place is not known yet: mostly nothing.
+    if (!isDescribed(base)) return { question, way: "layers", bytes: scan.manifest.bytes };
+    if (base.target.occupied || base.manifest.layers.length > imageLayers - 2) return local;
+    try {
+      const shards = await planShards(await this.#shardOptions(question, base, treeLayers - 1));
+      let bytes = 0;
+      for (const shard of shards) {
+        if ((await index.read("shards", shard.key)) === undefined) bytes += shard.bytes;
+      }
+      return { question, way: "layers", bytes };
+    } catch (error) {
+      if (isLocalReason(error)) return local;
+      throw error;
+    }
+  }
+
   /** The tree as layers; a text = why it cannot be any. */
   async #pack(
     question: LayersQuestion,
-    { target }: DescribedImage,
+    base: DescribedImage,
     maxShards: number,
   ): Promise<PackedTree | string> {
-    const scan = this.#scan(question);
-    const { index, sourceDateEpoch, settings } = this.#options;
+    const { index } = this.#options;
     try {
       return await packTree({
-        entries: () => scan.manifest.entries(),
-        locate: scan.locate,
-        target: { prefix: target.path, makeDirs: target.missing },
-        mtime: question.keepMtime ? "keep" : { seconds: sourceDateEpoch ?? defaultFileTime },
-        compression: "gzip",
-        maxShards,
-        volatile: await volatileFiles(index, scan),
+        ...(await this.#shardOptions(question, base, maxShards)),
+        locate: this.#scan(question).locate,
         memo: shardMemo(index),
         blobs: index.blobs,
-        signal: settings.signal,
       });
     } catch (error) {
-      // Names and attributes that no layer can hold; an index that has no room.
-      const codes = ["ERR_KILN_UNSUPPORTED", "ERR_KILN_LIMIT_EXCEEDED", "ERR_KILN_OUTPUT_UNWRITABLE"];
-      if (error instanceof KilnError && codes.includes(error.code)) return error.message;
+      if (isLocalReason(error)) return error.message;
       throw error;
     }
+  }
+
+  async #shardOptions(
+    question: LayersQuestion,
+    { target }: DescribedImage,
+    maxShards: number,
+  ): Promise<ShardOptions> {
+    const scan = this.#scan(question);
+    const { index, sourceDateEpoch, settings } = this.#options;
+    return {
+      entries: () => scan.manifest.entries(),
+      target: { prefix: target.path, makeDirs: target.missing },
+      mtime: question.keepMtime ? "keep" : { seconds: sourceDateEpoch ?? defaultFileTime },
+      compression: "gzip",
+      maxShards,
+      volatile: await volatileFiles(index, scan),
+      signal: settings.signal,
+    };
   }
 
   #obstacle(question: LayersQuestion): string | undefined {
@@ -198,10 +236,9 @@ export class LayeredTrees {
     const { before, to, config } = question;
     if (before === undefined) return emptyBase(to, config);
     const { client, facts, settings, index, forced, expect, emit } = this.#options;
-    const known = identity.copies.find(({ id }) => id === question.id)?.before ?? "";
-    const key = hash(["prefix v1", facts.address, known, to, JSON.stringify(config)]);
+    const key = this.#prefixKey(question, identity);
     this.#prefixKeys.push(key);
-    const found = forced || known === "" ? undefined : await index.read("prefixes", key);
+    const found = forced ? undefined : await index.read("prefixes", key);
     let described = isDescribed(found) ? found : undefined;
     expect(question, described === undefined);
     if (described === undefined) {
@@ -226,6 +263,11 @@ export class LayeredTrees {
       await index.write("prefixes", key, described);
     }
     return described.target.occupied ? `something is in ${to} already` : described;
+  }
+
+  #prefixKey({ id, to, config }: LayersQuestion, identity: Plan): string {
+    const before = identity.copies.find((copy) => copy.id === id)?.before ?? "";
+    return hash(["prefix v1", this.#options.facts.address, before, to, JSON.stringify(config)]);
   }
 
   #scan({ tree, title }: LayersQuestion): ScannedInput {
@@ -312,6 +354,12 @@ function isBlob(value: unknown): value is LayerBlob {
   if (typeof value !== "object" || value === null) return false;
   const [digest, diffId, size] = ["digest", "diffId", "size"].map((key): unknown => Reflect.get(value, key));
   return typeof digest === "string" && typeof diffId === "string" && typeof size === "number";
+}
+
+/** Names and attributes that no layer can hold; an index that has no room. */
+function isLocalReason(error: unknown): error is KilnError {
+  const codes = ["ERR_KILN_UNSUPPORTED", "ERR_KILN_LIMIT_EXCEEDED", "ERR_KILN_OUTPUT_UNWRITABLE"];
+  return error instanceof KilnError && codes.includes(error.code);
 }
 
 function hash(parts: readonly string[]): string {

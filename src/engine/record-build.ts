@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { relative } from "node:path";
-import { diffManifests } from "../cache/diff-manifests.js";
 import { explainSteps } from "../cache/explain.js";
 import { findPrevious } from "../cache/find-previous.js";
 import type { ComparedBuild } from "../cache/known-results.js";
@@ -11,18 +10,19 @@ import { packageVersion } from "../internal/package-version.js";
 import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
-import type { StepFingerprint, StepInput } from "../model/step-input.js";
-import type { TreeDiff } from "../model/tree-diff.js";
-import { digestHex, isDigest, sha256 } from "../oci/digest.js";
+import type { StepFingerprint } from "../model/step-input.js";
+import type { PlanCopy } from "../model/tree-way.js";
+import { digestHex, sha256 } from "../oci/digest.js";
 import type { Platform } from "../oci/platform.js";
 import { type BuildResult, summaryOf } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { checkContextOf } from "./check-context.js";
-import type { LayeredTrees } from "./layered-trees.js";
+import { contentDiffs } from "./content-diffs.js";
 import { stampOutputs } from "./output-checks.js";
+import { noteUpload } from "./upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
-import { keepManifest, keptManifest } from "./volatile-files.js";
+import { keepManifest } from "./volatile-files.js";
 
 /** Small files whose text is kept, so that a change of them can be told line by line. */
 const textLimit = 64 * 1024;
@@ -36,7 +36,11 @@ export interface BuildTraits {
 }
 
 /** The traits of a build whose facts are known. */
-export function traitsOf(job: BuildJob, facts: Facts, copies?: Plan["copies"]): BuildTraits {
+export function traitsOf(
+  job: BuildJob,
+  facts: Facts,
+  copies?: readonly Pick<PlanCopy, "tree" | "way">[],
+): BuildTraits {
   const { image, gathered, options, scans } = job;
   const { secrets } = gathered;
   const place = image.steps.find(({ location }) => location !== undefined)?.location;
@@ -81,33 +85,6 @@ export async function historyOf(
   return { others, previous: findPrevious(others, { lineage, fingerprints, daemon }) };
 }
 
-/** How what lies behind two inputs of steps differs, by what the index keeps. */
-export function contentDiffs({ index }: Pick<BuildJob, "index">): {
-  readonly treeDiff: (before: StepInput, after: StepInput) => Promise<TreeDiff | undefined>;
-  readonly fileText: (digest: string) => Promise<string | undefined>;
-} {
-  const manifest = async (digest: string | undefined) =>
-    digest === undefined ? undefined : keptManifest(index, digest);
-  return {
-    async treeDiff(before, after) {
-      const [old, young] = [await manifest(before.stored), await manifest(after.stored)];
-      if (old === undefined || young === undefined) return undefined;
-      const { added, removed, changed, renamed } = await diffManifests(old, young);
-      return {
-        added,
-        removed,
-        changed: changed.map(({ path, what }) => ({ path, what: what.join(", ") })),
-        renamed,
-        total: young.count,
-      };
-    },
-    async fileText(digest) {
-      const found = isDigest(digest) ? await index.read("files", digestHex(digest)) : undefined;
-      return typeof found === "string" ? found : undefined;
-    },
-  };
-}
-
 /**
  * Writes down what becomes of a build: for the next one, which may need no solve; and for people, who want to know why
  * steps ran. Never fails a build.
@@ -134,9 +111,9 @@ export class BuildRecorder {
     this.#copies = copies;
   }
 
-  /** Told what was sent as layers. */
-  sent({ sentBytes }: LayeredTrees): void {
-    this.#sentBytes += sentBytes;
+  /** Told that bytes of local files were sent. */
+  sent(bytes: number): void {
+    this.#sentBytes += bytes;
   }
 
   /** A build that needed no solve: what it is compared by is that of the build which made its outputs. */
@@ -157,10 +134,11 @@ export class BuildRecorder {
 
   /** A build that was carried out; the result comes back with the causes of what ran. */
   async succeeded(result: BuildResult): Promise<BuildResult> {
-    const { index, gathered } = this.#job;
+    const { index, gathered, scans } = this.#job;
     const identity = this.#identity;
     if (identity === undefined || !index.enabled) return result;
     const steps = await this.#store({ ...result, outcome: "succeeded", error: undefined });
+    for (const scan of scans.values()) await noteUpload(index, result.daemon, scan);
     const outputs = gathered.settings.outputs ?? [];
     const stamped = await stampOutputs(outputs, result.outputs, checkContextOf(this.#job));
     if (stamped.stamps !== undefined) {
@@ -203,7 +181,7 @@ export class BuildRecorder {
       const causes = await explainSteps({
         ...traits,
         ...(await historyOf(this.#job, traits, build.daemon)),
-        ...contentDiffs(this.#job),
+        ...contentDiffs(index),
         outcomes: build.steps,
         daemon: build.daemon,
       });

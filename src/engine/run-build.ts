@@ -32,11 +32,11 @@ export async function runBuild(
     image,
     options,
     index,
-    gathered: withScans(found, scans),
+    gathered: withScans(found, scans, (bytes) => recorder.sent(bytes)),
     scans,
     startedAt,
   };
-  const recorder = new BuildRecorder(job);
+  const recorder: BuildRecorder = new BuildRecorder(job);
   const early = await answerFromIndex(job);
   if (early !== undefined) {
     await recorder.verified(early);

@@ -2,6 +2,7 @@ import type { CacheIndex } from "../cache/cache-index.js";
 import { manifestTree } from "../cache/manifest-tree.js";
 import { scanTree } from "../cache/scan-tree.js";
 import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { Tree } from "../fsutil/tree.js";
 import type { Gathered } from "./gather.js";
 
 /** A local tree of a build, as it is now. */
@@ -45,8 +46,15 @@ export async function scanInputs(
   return scans;
 }
 
-/** The same build with its trees as they were scanned: what is sent is that, or nothing. */
-export function withScans(gathered: Gathered, scans: ScannedInputs): Gathered {
+/**
+ * The same build with its trees as they were scanned: what is sent is that, or nothing. `onSent` is told of the bytes of
+ * files that were read to be sent.
+ */
+export function withScans(
+  gathered: Gathered,
+  scans: ScannedInputs,
+  onSent: (bytes: number) => void = () => {},
+): Gathered {
   const { needs, inputs, settings } = gathered;
   const trees = new Map(settings.trees ?? []);
   for (const { id, times } of needs.trees) {
@@ -54,7 +62,7 @@ export function withScans(gathered: Gathered, scans: ScannedInputs): Gathered {
     const scan = scans.get(id);
     const tree = fact && inputs.trees.get(fact.name);
     if (fact === undefined || scan === undefined || tree === undefined) continue;
-    trees.set(fact.name, manifestTree(scan.manifest, tree, { times }));
+    trees.set(fact.name, counted(manifestTree(scan.manifest, tree, { times }), onSent));
   }
   return { ...gathered, settings: { ...settings, trees } };
 }
@@ -62,4 +70,18 @@ export function withScans(gathered: Gathered, scans: ScannedInputs): Gathered {
 /** Digests of trees by need id. */
 export function digestsOf(scans: ScannedInputs): ReadonlyMap<string, string> {
   return new Map([...scans].map(([id, { manifest }]) => [id, manifest.digest]));
+}
+
+function counted(tree: Tree, onSent: (bytes: number) => void): Tree {
+  return {
+    root: tree.root,
+    walk: (options) => tree.walk(options),
+    narrow: (filter) => counted(tree.narrow(filter), onSent),
+    async *read(path, options) {
+      for await (const chunk of tree.read(path, options)) {
+        onSent(chunk.length);
+        yield chunk;
+      }
+    },
+  };
 }

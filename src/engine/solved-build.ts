@@ -77,6 +77,7 @@ export class SolvedBuild {
     this.#emit = job.emit;
   }
 
+  /** Carries it out. Rejects as `Engine.build`'s result does. */
   async run(): Promise<BuildResult> {
     const { signal } = this.#job.options;
     const onAbort = (): void => {
@@ -181,7 +182,7 @@ export class SolvedBuild {
         await layers.forget();
         this.#emit(phase("solve", "the daemon has lost layers that it had: building them again"));
       } finally {
-        this.#recorder.sent(layers);
+        this.#recorder.sent(layers.sentBytes);
       }
     }
   }

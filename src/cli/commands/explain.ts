@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { type ExplainedRefs, explainBuilds, type RecordedBuilds } from "../../engine/explain.js";
+import { openRecorded } from "../../engine/explain-recorded.js";
 import { renderExplanation } from "../render-explanation.js";
 
 /** Where `kiln explain` finds builds, and how the contents of their files differ. */
@@ -8,8 +9,11 @@ export interface ExplainPlace {
   readonly diffs?: Parameters<typeof explainBuilds>[2];
 }
 
-/** Adds `kiln explain`; `open` opens the index once the command is run. */
-export function addExplainCommand(program: Command, open: () => ExplainPlace | Promise<ExplainPlace>): void {
+/** Adds `kiln explain`; `open` opens the index once the command is run, by default the user's own. */
+export function addExplainCommand(
+  program: Command,
+  open: () => ExplainPlace | Promise<ExplainPlace> = openRecorded,
+): void {
   program
     .command("explain")
     .description("say why the steps of a build ran, or what makes two builds differ")

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,8 +10,7 @@ import { baseLayout, describeOneEngine } from "./support/engines.js";
 describeOneEngine("modern", "steps before a directory of 1,100 files", ({ address }) => {
   let engine: Engine;
   let dir: string;
-  let count = 0;
-  const unique = (): string => `${process.pid}-${(count += 1)}-${Date.now()}`;
+  const unique = (): string => randomUUID().slice(0, 8);
 
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "kiln-layered-"));

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { exitCodeFor, exitCodes } from "./exit-codes.js";
-import { errorToJson, renderError } from "./render-error.js";
+import { packageVersion } from "./package-version.js";
 
 /** Adds a command to the program. */
 type AddCommand = (program: Command) => void;
@@ -35,6 +34,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? exitCodes.ok);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const { errorToJson, renderError } = await import("./render-error.js");
     if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: errorToJson(error) })}\n`);
     process.stderr.write(`${renderError(error)}\n`);
     return exitCodeFor(error);
@@ -59,9 +59,4 @@ Exit codes: 0 done, 1 the build failed, 2 wrong use, 3 no BuildKit, 130 Ctrl-C.
   const names = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
   for (const add of await Promise.all(names.map((name) => commands[name]?.()))) add?.(program);
   return program;
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return String((JSON.parse(text) as { version?: unknown }).version);
 }

@@ -36,13 +36,40 @@ function staticImports(path: string, text: string): readonly string[] {
 
 const tree = readSourceTree();
 
-it("importing the package loads neither gRPC nor what every build loads when it starts", () => {
+/** What a program may need later, and takes long to load: gRPC, generated code and what it is made of, parsers. */
+const HEAVY =
+  /^(?:@grpc\/|@bufbuild\/|src\/gen\/|(?:commander|jiti|protobufjs|tar-stream|valibot)(?:\/|$)|node:http2?$|node:tls$)/;
+
+/** The heavy ones among what is loaded with a module, each with the file that loads it. */
+function heavyIn(entry: string): readonly string[] {
+  return [...loadedWith(entry, tree)]
+    .filter(([name]) => HEAVY.test(name))
+    .map(([name, by]) => `${name} by ${by}`);
+}
+
+it("importing the package loads neither gRPC, nor generated code, nor what every build loads when it starts", () => {
   const loaded = loadedWith("src/index.ts", tree);
   expect(loaded.has("src/engine/engine.ts")).toBe(true);
-  expect([...loaded].filter(([name]) => name.startsWith("@grpc/"))).toEqual([]);
   expect(loaded.has("src/engine/run-build.ts")).toBe(false);
+  expect(heavyIn("src/index.ts")).toEqual([]);
+});
+
+it.each(["src/image/compile.ts", "src/engine/gather.ts", "src/cli/main.ts", "src/cli/commands/build.ts"])(
+  "%s loads nothing heavy: an unchanged image needs no more",
+  (entry) => {
+    expect(tree.has(entry)).toBe(true);
+    expect(heavyIn(entry)).toEqual([]);
+  },
+);
+
+it("the command loads little before it knows what is asked", () => {
+  const loaded = [...loadedWith("src/cli/main.ts", tree).keys()].filter((name) => name.startsWith("src/"));
+  expect(loaded.length).toBeLessThan(10);
 });
 
 it("sees what the client loads", () => {
-  expect(loadedWith("src/solver/index.ts", tree).has("@grpc/grpc-js")).toBe(true);
+  const loaded = loadedWith("src/solver/index.ts", tree);
+  expect(loaded.has("@grpc/grpc-js")).toBe(true);
+  expect(heavyIn("src/solver/index.ts").some((line) => line.startsWith("src/gen/"))).toBe(true);
+  expect(heavyIn("src/cli/program.ts")).toEqual(["commander by src/cli/program.ts"]);
 });

@@ -1,5 +1,6 @@
 // Compiles src to dist: the compiler's declarations, and its modules joined into a file an entry point and what they
-// share. A program starts in half the time when it opens thirty files instead of four hundred.
+// share, with the small packages that they use. A program starts in a fifth of the time when it opens a few files instead
+// of hundreds.
 //
 // The compiler writes into a folder of its own, which takes dist's place only when everything compiled: dist
 // never holds files of sources that are gone, and a failed build leaves the former one in use.
@@ -13,21 +14,40 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
+/**
+ * Which modules come into one file, most wanted first: those that are loaded with these modules, but for what is in a
+ * file before. Whatever else several files need, the bundler puts where it likes.
+ *
+ * What every process needs that builds or makes chains: opening and linking a file takes longer than reading code that
+ * this process does not need.
+ */
+const FILES = [
+  { name: "start", of: ["cli/main"] },
+  { name: "core", of: ["index"] },
+  { name: "program", of: ["cli/program"] },
+  { name: "build", of: ["cli/commands/build"] },
+  { name: "local", of: ["engine/run-build"] },
+];
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
 // On dist's own file system, so that it can be renamed into place.
 mkdirSync(join(root, ".kiln"), { recursive: true });
-const scratch = mkdtempSync(join(root, ".kiln/build-"));
+// The real path: the bundler knows modules by theirs.
+const scratch = realpathSync(mkdtempSync(join(root, ".kiln/build-")));
 try {
   const modules = join(scratch, "modules");
   const fresh = join(scratch, "fresh");
@@ -48,24 +68,83 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-/** Joins the compiled modules; the declarations stay as they are. Dependencies, optional ones too, stay outside. */
+/**
+ * Joins the compiled modules; the declarations stay as they are. Dependencies, optional ones too, stay outside. Packages
+ * that are needed to develop alone become part of the files, with their licences beside.
+ */
 async function joinModules(from, to) {
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const packages = Object.keys({ ...dependencies, ...peerDependencies });
-  const names = ["index", ...["llb", "solver", "oci", "testing", "provision"].map((room) => `${room}/index`)];
+  const rooms = ["llb", "solver", "oci", "testing", "provision"];
+  const names = ["index", ...rooms.map((room) => `${room}/index`), "cli/main"];
+  const pathOf = (name) => join(from, `${name}.js`);
   // Modules of worker threads: `workerEntry` looks for them in `threads`.
   const workers = ["cache/scan-worker", "layers/pack-worker"];
-  const input = [
-    ...[...names, "cli/main"].map((name) => [name, join(from, `${name}.js`)]),
-    ...workers.map((name) => [`threads/${basename(name)}`, join(from, `${name}.js`)]),
-  ];
+  const entries = new Map([
+    ...names.map((name) => [name, pathOf(name)]),
+    ...workers.map((name) => [`threads/${basename(name)}`, pathOf(name)]),
+  ]);
+  let fileOf = new Map();
   const bundle = await rolldown({
-    input: Object.fromEntries(input),
+    input: Object.fromEntries(entries),
     external: [/^node:/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
     platform: "node",
+    plugins: [
+      {
+        name: "files",
+        buildEnd() {
+          const importsOf = (id) => this.getModuleInfo(id)?.importedIds ?? [];
+          fileOf = filesOfModules(pathOf, importsOf, new Set(entries.values()));
+        },
+      },
+    ],
   });
   // Shared files lie one folder down, as deep as the sources they come from: paths relative to a module stay right.
-  await bundle.write({ dir: to, format: "esm", chunkFileNames: "shared/[name]-[hash].js" });
+  const { output } = await bundle.write({
+    dir: to,
+    format: "esm",
+    chunkFileNames: "shared/[name]-[hash].js",
+    codeSplitting: {
+      groups: FILES.map(({ name }, index) => ({
+        name,
+        priority: FILES.length - index,
+        test: (id) => fileOf.get(id) === name,
+      })),
+    },
+  });
   await bundle.close();
-  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith(".js") && !path.endsWith(".js.map") });
+  writeFileSync(join(to, "THIRD-PARTY-NOTICES"), noticesOf(output));
+  // The command line is no part of the package's interface, and its declarations name what is not installed with it.
+  const kept = (path) => !/\.js(?:\.map)?$/.test(path) && path !== join(from, "cli");
+  cpSync(from, to, { recursive: true, filter: kept });
+}
+
+/** The file of {@link FILES} that each module belongs to, by path. */
+function filesOfModules(pathOf, importsOf, entries) {
+  const files = new Map();
+  for (const { name, of } of FILES) {
+    const reached = new Set(of.map(pathOf));
+    for (const id of reached) {
+      // An entry runs where it is imported: it must not lie beside what others import.
+      if (!files.has(id) && !entries.has(id)) files.set(id, name);
+      for (const imported of importsOf(id)) reached.add(imported);
+    }
+  }
+  return files;
+}
+
+/** The licences of the packages whose code is in the output. */
+function noticesOf(output) {
+  const homes = new Map();
+  for (const id of output.flatMap(({ modules = {} }) => Object.keys(modules))) {
+    const home = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id.replaceAll("\\", "/"))?.[0];
+    if (home !== undefined)
+      homes.set(JSON.parse(readFileSync(join(home, "package.json"), "utf8")).name, home);
+  }
+  const notices = [...homes].sort().map(([name, home]) => {
+    const licence = readdirSync(home).find((file) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(file));
+    if (licence === undefined) throw new Error(`${name} has no licence to pass on`);
+    return `${name}\n\n${readFileSync(join(home, licence), "utf8").trim()}\n`;
+  });
+  return `These packages are part of the files in this folder.\n\n${notices.join(`\n${"-".repeat(80)}\n\n`)}`;
 }

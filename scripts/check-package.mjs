@@ -4,6 +4,7 @@
 //   publint      the manifest means what it says
 //   attw         TypeScript finds types for every entry point
 //   use          every entry point can be imported and the command runs, with production dependencies only
+//   start        the package and its command load few files when they start, and no package that a build alone needs
 //   scripts      no dependency runs an install script, but for those named here with the reason
 //
 // Usage: node scripts/check-package.mjs [--built]
@@ -24,9 +25,12 @@ import { formatMessage } from "publint/utils";
  */
 const BUDGET = { packed: 750_000, unpacked: 2_600_000 };
 
+/** How many files a program loads at most that imports the package, and `kiln --version`: each costs time. */
+const LOADED = { ".": 4, "--version": 3 };
+
 /** Packages that may run a script when they are installed. None of these compiles or downloads. */
 const INSTALL_SCRIPTS = {
-  protobufjs: "prints a warning when the dependent's version range has another form than its own",
+  protobufjs: "of gRPC's; prints a warning when the dependent's version range has another form than its own",
   "@bufbuild/buf": "development only; checks the binary that came as an optional dependency",
   fsevents: "development only, on macOS only; its binary is in the package",
 };
@@ -50,6 +54,7 @@ try {
   await checkManifest(tarball);
   checkTypes(tarball);
   checkUse(tarball);
+  checkStart();
   checkInstallScripts();
   console.log(
     `${summary.filename}: ${summary.entryCount} files, ${summary.size} bytes packed, ${summary.unpackedSize} unpacked`,
@@ -65,11 +70,14 @@ function checkContents(summary) {
   const wanted = [...Object.values(manifest.exports), ...Object.values(manifest.bin)]
     .flatMap((target) => (typeof target === "string" ? [target] : Object.values(target)))
     .map((path) => path.replace(/^\.\//, ""));
-  for (const path of [...wanted, "README.md", "LICENSE", "CHANGELOG.md"]) {
+  for (const path of [...wanted, "README.md", "LICENSE", "CHANGELOG.md", "dist/THIRD-PARTY-NOTICES"]) {
     if (!files.has(path)) problems.push(`contents: ${path} is missing`);
   }
   for (const path of files) {
-    const isKnown = /^(?:dist\/.*\.(?:js|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path);
+    const isKnown =
+      /^(?:dist\/.*\.(?:js|d\.ts)|dist\/THIRD-PARTY-NOTICES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        path,
+      );
     if (!isKnown) problems.push(`contents: ${path} does not belong into the package`);
   }
   for (const [what, size] of [
@@ -133,6 +141,30 @@ function checkUse(tarball) {
     const text = readFileSync(join(home, path), "utf8");
     if (!text.startsWith("#!/usr/bin/env node\n"))
       problems.push(`use: ${path} does not begin with #!/usr/bin/env node`);
+  }
+}
+
+/** Counts what Node loads. Needs the package as {@link checkUse} left it. */
+function checkStart() {
+  const user = join(scratch, "user");
+  const hooks = `export async function load(url, context, next) {
+    if (url.startsWith("file:")) console.error("loaded " + url);
+    return next(url, context);
+  }`;
+  const register = `import { register } from "node:module"; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)});`;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(register)}`;
+  const command = join("node_modules", manifest.name, manifest.bin.kiln);
+  for (const [what, args] of [
+    [".", ["--input-type=module", "-e", `await import(${JSON.stringify(manifest.name)});`]],
+    ["--version", [command, "--version"]],
+  ]) {
+    const started = run(process.execPath, [preload, ...args], user);
+    const files = [...started.output.matchAll(/^loaded (.*)$/gm)].map(([, url]) => url);
+    const foreign = files.filter((url) => !url.includes(`/node_modules/${manifest.name}/`));
+    if (!started.ok) problems.push(`start: ${what} cannot be loaded: ${started.output}`);
+    if (foreign.length > 0) problems.push(`start: ${what} loads ${foreign.join(", ")}`);
+    if (files.length === 0 || files.length > LOADED[what])
+      problems.push(`start: ${what} loads ${files.length} files, in place of at most ${LOADED[what]}`);
   }
 }
 

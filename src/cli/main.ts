@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { main } from "./program.js";
+import { enableCompileCache } from "../engine/compile-cache.js";
+import { packageVersion } from "./package-version.js";
 
 // Whoever reads the output may stop reading (`kiln history ls | head`): that is no error of ours.
 for (const stream of [process.stdout, process.stderr]) {
@@ -9,4 +10,11 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-process.exitCode = await main(process.argv);
+if (process.argv.length === 3 && ["-V", "--version"].includes(process.argv[2] ?? "")) {
+  // Without a look at the commands, which takes longer than all the rest.
+  process.stdout.write(`${packageVersion()}\n`);
+} else {
+  enableCompileCache(process.env);
+  const { main } = await import("./program.js");
+  process.exitCode = await main(process.argv);
+}

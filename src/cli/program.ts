@@ -1,7 +1,6 @@
 import { Command, CommanderError } from "commander";
-import { packageVersion } from "../engine/package-version.js";
 import { exitCodeFor, exitCodes } from "./exit-codes.js";
-import { errorToJson, renderError } from "./render-error.js";
+import { packageVersion } from "./package-version.js";
 
 /** Adds a command to the program. */
 type AddCommand = (program: Command) => void;
@@ -37,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? exitCodes.ok);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const { errorToJson, renderError } = await import("./render-error.js");
     if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: errorToJson(error) })}\n`);
     process.stderr.write(`${renderError(error)}\n`);
     return exitCodeFor(error);

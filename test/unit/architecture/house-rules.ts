@@ -42,8 +42,11 @@ const CLOCK_AND_RANDOMNESS =
 /** Packages that belong to certain rooms. */
 const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": ["rpc", "session", "testing"],
-  protobufjs: ["llb"],
+  commander: ["cli"],
 };
+
+/** Small packages that the build makes part of its files: users do not install them. */
+export const BUNDLED: ReadonlySet<string> = new Set(["commander", "picocolors", "smol-toml", "valibot"]);
 
 /** Loads packages that need not be installed: by a literal name, compilers and bundlers would want them all the same. */
 const OPTIONAL_PACKAGES = "src/session/registry-credentials/aws-sdk.ts";
@@ -126,7 +129,7 @@ function problemWithPackage(
     return `${room} may not import ${specifier}`;
   if (specifier.startsWith("node:")) return undefined;
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
-  if (!dependencies.has(name)) return `${name} is no dependency of the package`;
+  if (!dependencies.has(name) && !BUNDLED.has(name)) return `${name} is no dependency of the package`;
   const owners = PACKAGE_OWNERS[name];
   return owners === undefined || owners.includes(room) ? undefined : `${room} may not import ${name}`;
 }

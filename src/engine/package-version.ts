@@ -1,1 +1,0 @@
-export { packageVersion } from "../internal/package-version.js";

@@ -14,6 +14,8 @@ export interface RunBuildContext {
   readonly connect: () => Promise<Client>;
   readonly engine: EngineSettings;
   readonly ref: string;
+  /** Aborts when the engine is closed. */
+  readonly closed: AbortSignal;
   readonly emit: (event: BuildEvent) => void;
 }
 

@@ -81,6 +81,7 @@ export class Engine implements AsyncDisposable {
   readonly #options: ConnectOptions;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #registries: RegistryAccess;
+  readonly #closed = new AbortController();
   #client: Promise<Client> | undefined;
 
   private constructor(candidate: Candidate, options: ConnectOptions) {
@@ -160,6 +161,7 @@ export class Engine implements AsyncDisposable {
         connect: () => this.client(),
         engine: this.#settings(),
         ref,
+        closed: this.#closed.signal,
         emit: (event) => hub.push(event),
       });
     })().finally(() => hub.end());
@@ -213,6 +215,11 @@ export class Engine implements AsyncDisposable {
   /** Ends the connection and with it every build that still runs. */
   async close(): Promise<void> {
     this.#registries.close();
+    this.#closed.abort(
+      new KilnError("ERR_KILN_CONNECTION_LOST", "the engine was closed while it was building", {
+        hint: "Close it once its builds have ended.",
+      }),
+    );
     const client = await this.#client?.catch(() => undefined);
     await client?.close();
   }

@@ -69,9 +69,11 @@ export type WayChooser = (question: LayersQuestion) => Promise<TreeWay>;
 export interface CompileChainOptions extends MakePlanOptions {
   /** Default: all trees are sent file by file. */
   readonly chooseWay?: WayChooser | undefined;
+  /** Whether the steps' own sources are pinned, and the lock is written to its file. Default true. */
+  readonly pinned?: boolean | undefined;
   /** Gets what frontends made of the chain. */
   readonly frontends?: Map<string, FrontendFact> | undefined;
-  /** Answers of frontends so far, by question. Shared by compilations of one build. */
+  /** Answers of frontends so far, by question. Shared by compilations of one build, which go by one lock. */
   readonly answers?: Map<string, { readonly fact: FrontendFact; readonly lock: SourceLock }> | undefined;
 }
 
@@ -81,7 +83,8 @@ export async function compileChain(
   resolved: ResolvedChain,
   options: CompileChainOptions,
 ): Promise<Plan> {
-  const { client, session, gathered, settings, platform, mirrors, chooseWay, answers = new Map() } = options;
+  const { client, session, gathered, settings, platform, mirrors } = options;
+  const { chooseWay, pinned = true, answers = new Map() } = options;
   const frontends = options.frontends ?? new Map<string, FrontendFact>();
   const ways = new Map<string, TreeWay>();
   // What was solved on its own for a layer to be put on top of it: its steps are steps of this build.
@@ -96,7 +99,7 @@ export async function compileChain(
     try {
       const compiled = compile(image, facts);
       const plan = await lockPlan(compiled, {
-        ...{ client, settings, platform, lock, before: resolved.lockedBefore },
+        ...{ client, settings, platform, lock: pinned ? lock : undefined, before: resolved.lockedBefore },
       });
       if (before.length === 0) return plan;
       const definitions = plan.definition === undefined ? before : [...before, plan.definition];

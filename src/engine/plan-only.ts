@@ -49,6 +49,7 @@ export async function planOnly(
   const job: BuildJob = {
     ...{ image, options, index, gathered, scans, engine, address, ref: randomId(), startedAt: Date.now() },
     connect: async () => client,
+    closed: new AbortController().signal,
     emit: () => {},
   };
   try {
@@ -58,11 +59,7 @@ export async function planOnly(
     const resolved = await resolveFacts(making);
     const plain = identityFacts(resolved.facts, digestsOf(scans));
     const identity = identifyBuild(
-      await compileChain(
-        image,
-        { facts: plain, lock: undefined, lockedBefore: undefined },
-        { ...making, frontends },
-      ),
+      await compileChain(image, { ...resolved, facts: plain }, { ...making, frontends, pinned: false }),
       gathered,
     );
     const noop = index.enabled && typeof (await answerUnsolved(identity, job, platform)) !== "string";

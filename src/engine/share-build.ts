@@ -19,7 +19,7 @@ export interface BuildLead {
 /** What {@link shareBuild} goes by. */
 export interface ShareBuildOptions {
   readonly cacheDir: string;
-  /** See `BuildIdentity`. */
+  /** Of all that makes a difference: hexadecimal. */
   readonly key: string;
   readonly emit: (event: BuildEvent) => void;
   readonly signal: AbortSignal | undefined;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { planSteps } from "../image/compile.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import { createDeferred } from "../internal/deferred.js";
@@ -62,6 +63,8 @@ export class SolvedBuild {
   readonly #recorder: BuildRecorder;
   readonly #tracker = trackSteps();
   readonly #stop = new AbortController();
+  /** Aborts when this call gives the build up, which others may want. */
+  readonly #leave = new AbortController();
   readonly #led = createDeferred<void>();
   readonly #commands = new Map<string, PlanCommand>();
   /** The chain's steps, with their ops as far as they are known. */
@@ -79,12 +82,17 @@ export class SolvedBuild {
 
   /** Carries it out. Rejects as `Engine.build`'s result does. */
   async run(): Promise<BuildResult> {
-    const { signal } = this.#job.options;
+    const { options, closed } = this.#job;
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const onClosed = (): void => this.#leave.abort(closed.reason);
     const onAbort = (): void => {
+      this.#leave.abort(signal?.reason);
       // Who leads goes on as long as somebody wants the result: then the lead's signal counts.
       if (this.#lead === undefined) this.#stop.abort(signal?.reason);
     };
     signal?.addEventListener("abort", onAbort, { once: true });
+    closed.addEventListener("abort", onClosed, { once: true });
     try {
       const building = this.#build();
       building.catch(() => {});
@@ -92,6 +100,7 @@ export class SolvedBuild {
       return await (this.#lead === undefined ? building : this.#lead.end(building));
     } finally {
       signal?.removeEventListener("abort", onAbort);
+      closed.removeEventListener("abort", onClosed);
     }
   }
 
@@ -206,8 +215,8 @@ export class SolvedBuild {
     const identity = identifyBuild(
       await compileChain(
         image,
-        { facts: { ...plain, frontends }, lock: undefined, lockedBefore: undefined },
-        { ...making, frontends },
+        { ...resolved, facts: { ...plain, frontends } },
+        { ...making, frontends, pinned: false },
       ),
       gathered,
     );
@@ -215,6 +224,8 @@ export class SolvedBuild {
     if (this.#lead === undefined && index.enabled) {
       const unsolved = await answerUnsolved(identity, this.#job, platform);
       if (typeof unsolved !== "string") {
+        // What the lock did not hold is in it afterwards, solved or not.
+        if (resolved.lock !== undefined) await compileChain(image, resolved, making);
         await this.#recorder.verified(unsolved);
         throw new NothingToSolve({ result: unsolved.result });
       }
@@ -252,9 +263,14 @@ export class SolvedBuild {
 
   /** Becomes the one who builds this, or throws what another made of it. */
   async #share(key: string): Promise<void> {
-    const { gathered, options, engine, emit } = this.#job;
+    const { gathered, engine, emit } = this.#job;
     if (whyAlwaysSolved(gathered) !== undefined) return;
-    const shared = await shareBuild({ cacheDir: engine.cacheDir, key, emit, signal: options.signal });
+    const shared = await shareBuild({
+      cacheDir: engine.cacheDir,
+      key: sharingKey(key, this.#client.address),
+      emit,
+      signal: this.#leave.signal,
+    });
     if ("result" in shared) throw new NothingToSolve(shared);
     const { lead } = shared;
     this.#lead = lead;
@@ -286,4 +302,11 @@ export class SolvedBuild {
     this.#timeouts?.hear(event);
     this.#emit(this.#tracker.tag(event));
   }
+}
+
+/** What runs on one daemon is not what another one is asked for: images may stay in its store. */
+function sharingKey(key: string, address: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([key, address]))
+    .digest("hex");
 }

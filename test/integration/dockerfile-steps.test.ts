@@ -466,6 +466,16 @@ RUN --mount=type=cache,id=${fresh()},target=/c echo x >> /c/count; wc -l < /c/co
     expect(readFileSync(sourceLock, "utf8")).toContain(two);
   });
 
+  it("are locked by a build that has nothing else to do", async () => {
+    const root = project({ Dockerfile: "FROM busybox:latest\nRUN true\n" });
+    const options = { cwd: root, outputs: [localDir(join(root, "out"))] };
+    const image = Image.fromDockerfile("Dockerfile");
+    await engine.build(image, options).result;
+    const { verified } = await engine.build(image, { ...options, sourceLock: "kiln.lock" }).result;
+    expect(verified).toBe(true);
+    expect(readFileSync(join(root, "kiln.lock"), "utf8")).toContain("docker.io/library/busybox:latest");
+  });
+
   it("take their bases from mirrors: registries and layouts", async () => {
     const ref = `mirrored/${name}-${fresh()}:1`;
     const base = Image.fromRegistry("busybox:latest").runCommands("echo mirrored > /version");

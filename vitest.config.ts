@@ -9,6 +9,8 @@ const resolve = {
   },
 };
 
+const ownCache = fileURLToPath(new URL("test/integration/support/own-cache.ts", import.meta.url));
+
 export default defineConfig({
   test: {
     projects: [
@@ -27,6 +29,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          setupFiles: [ownCache],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           // Two cores and two daemons: files run one after another so that a slow file is a slow file,
@@ -39,6 +42,7 @@ export default defineConfig({
         test: {
           name: "soak",
           include: ["test/soak/**/*.test.ts"],
+          setupFiles: [ownCache],
           testTimeout: 600_000,
           hookTimeout: 300_000,
           fileParallelism: false,

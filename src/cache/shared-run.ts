@@ -46,7 +46,7 @@ const flights = new Map<string, object>();
  * events from the start and get the same result, or the same error.
  *
  * In one process it goes on until nobody wants it any more: who aborts gets the signal's reason, and the others go on. The
- * last to abort gets what the run ends with. If who began it has left and it fails, it is run again by another: it may
+ * last to abort hears the events to the end, and gets what the run ends with. If who began it has left and it fails, it is run again by another: it may
  * have failed for what its owner closed.
  *
  * When the process that runs it is killed, ends it by its signal, stands still, or leaves a damaged file, one of the
@@ -208,6 +208,8 @@ class Flight<Result, Event> {
   #hear(event: Event): void {
     this.#history.push(event);
     for (const participant of this.#participants) this.#tell(participant, event);
+    // Who waits for the end of what it aborted hears how it stops.
+    if (this.#last !== undefined) this.#tell(this.#last, event);
   }
 
   #tell(participant: Participant<Result, Event>, event: Event): void {

@@ -12,6 +12,7 @@ import { manifestStore } from "../session/manifest-store.js";
 import { openSession } from "../session/session.js";
 import type { Ref } from "./gateway/ref.js";
 import { ociLayout } from "./outputs.js";
+import { ownCause } from "./own-cause.js";
 import { type SessionOwner, sessionServices } from "./session-services.js";
 import { runSolve } from "./solve.js";
 import type { BuildFunction } from "./solve-request.js";
@@ -98,6 +99,8 @@ export async function describeImage(
       },
       emit,
     );
+  } catch (error) {
+    throw settings.signal?.aborted === true ? settings.signal.reason : ownCause(error, services);
   } finally {
     await session.close();
     await services.settled();

@@ -1,9 +1,7 @@
 import { hostname } from "node:os";
-import { KilnError } from "../errors.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
-import { isDockerHub } from "../session/credentials.js";
 import type { ExporterChoice, FinishedResult } from "../session/exporter.js";
 import { openSession } from "../session/session.js";
 import { prepareCaches } from "./caches/cache-transfer.js";
@@ -11,12 +9,12 @@ import { collectOutputs, exportOrder } from "./collect-outputs.js";
 import { exporterEntries } from "./exporter-entries.js";
 import { treesKey } from "./frontend/trees-key.js";
 import { type Output, outputTarget } from "./outputs.js";
+import { ownCause } from "./own-cause.js";
 import { preflight, refuseMissingCaps } from "./preflight.js";
 import { preflightVersions } from "./preflight-versions.js";
 import { prepareOutputs } from "./prepare-outputs.js";
-import { type SessionOwner, type SessionServices, sessionServices } from "./session-services.js";
+import { type SessionOwner, sessionServices } from "./session-services.js";
 import { runSolve, type SolveAnswer } from "./solve.js";
-import { SolveError } from "./solve-error.js";
 import type { Solved, SolveRequest } from "./solve-request.js";
 import { solvedWithConfig } from "./solved-with-config.js";
 import { packStagedTar, removeStaged, stagedTar } from "./staged-tar.js";
@@ -102,30 +100,4 @@ export async function runSessionSolve(
     await services.settled();
     if (staged !== undefined) await removeStaged(staged);
   }
-}
-
-/**
- * The problem on this side that the daemon's error is an echo of, if there is one: its text is in the error,
- * or the error is about a secret that could not be given (the daemon says only that it is missing), or about a registry
- * for which credentials could not be had.
- */
-function ownCause(error: unknown, { problems, credentialProblems }: SessionServices): unknown {
-  if (!(error instanceof SolveError) || error.exitCode !== undefined) return error;
-  const isEcho = (problem: unknown): boolean =>
-    problem instanceof KilnError &&
-    (error.message.includes(problem.message) ||
-      (problem.code.startsWith("ERR_KILN_SECRET") && /secret .*: not found/.test(error.message)));
-  return problems.find(isEcho) ?? credentialsCause(error, credentialProblems) ?? error;
-}
-
-/** Registries tell who is not logged in that they refuse, or that there is no such image. */
-function credentialsCause(
-  { code, message }: SolveError,
-  credentialProblems: ReadonlyMap<string, KilnError>,
-): KilnError | undefined {
-  if (code !== "ERR_KILN_UNAUTHORIZED" && code !== "ERR_KILN_IMAGE_NOT_FOUND") return undefined;
-  for (const [host, problem] of credentialProblems) {
-    if (message.includes(host) || (isDockerHub(host) && message.includes("docker.io"))) return problem;
-  }
-  return undefined;
 }

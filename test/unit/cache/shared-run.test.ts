@@ -155,14 +155,15 @@ describe.each([["with a directory"], ["without one"]])("a run that is asked for 
     expect(third.events).toEqual(["anew"]);
   });
 
-  it("lets the one who aborts alone wait for what it aborted", async () => {
+  it("lets the one who aborts alone wait for what it aborted, and hear it", async () => {
     const begun = createDeferred<void>();
     const cleaned = createDeferred<void>();
     const waiting = ask({
       ...place(),
-      async run(_emit, signal) {
+      async run(emit, signal) {
         begun.resolve();
         await cleaned.promise;
+        emit("stopped");
         signal.throwIfAborted();
         return "made";
       },
@@ -177,6 +178,7 @@ describe.each([["with a directory"], ["without one"]])("a run that is asked for 
     expect(isOver).toBe(false);
     cleaned.resolve();
     await expect(waiting.result).rejects.toThrow("left");
+    expect(waiting.events).toEqual(["stopped"]);
   });
 
   it("is not joined by one who comes after all have aborted", async () => {

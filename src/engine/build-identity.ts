@@ -41,7 +41,7 @@ export function identityFacts(facts: Facts, digests: TreeDigests): Facts {
 
 /** What a build is, by the chain compiled with {@link identityFacts}. */
 export function identifyBuild(plan: Plan, { settings, publish }: Gathered): BuildIdentity {
-  const { attestations, compatibilityVersion, proxyNetwork, sourceDateEpoch } = settings;
+  const { attestations, compatibilityVersion, proxyNetwork, sourceDateEpoch, sourcePolicy } = settings;
   const parts = [
     "build v1",
     formatPlatform(plan.platform),
@@ -49,7 +49,7 @@ export function identifyBuild(plan: Plan, { settings, publish }: Gathered): Buil
     plan.config,
     (settings.outputs ?? []).map(describeOutput),
     publish ?? "",
-    { attestations, compatibilityVersion, proxyNetwork, sourceDateEpoch },
+    { attestations, compatibilityVersion, proxyNetwork, sourceDateEpoch, sourcePolicy },
   ];
   return {
     plan,

@@ -18,6 +18,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/conformance/**/*.test.ts"],
           testTimeout: 20_000,
+          // Files of a worker share what they load, which is most of the work of most of them.
+          isolate: false,
         },
       },
       {

@@ -1,7 +1,8 @@
 // Runs every check of the repository that needs no daemon, one after another, and reports all that fail.
 //
-// Usage: node scripts/check.mjs [--without-tests] [name...]
+// Usage: node scripts/check.mjs [--without-tests] [--built] [name...]
 //   --without-tests   leaves out the checks that are unit tests, for a caller that runs those anyway
+//   --built           leaves out the compilation, for a caller that has just compiled
 //   name              runs only the checks named
 // Exits with 1 when a check fails and 2 when a name is unknown.
 
@@ -13,9 +14,13 @@ import pc from "picocolors";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 const checks = [
-  { name: "lint", says: "format, lint and dropped promises", run: ["lint"] },
-  { name: "typecheck", says: "types of sources, tests, benchmarks and examples", run: ["typecheck"] },
-  { name: "build", says: "the package compiles", run: ["build"] },
+  { name: "lint", says: "format and lint", run: ["lint"] },
+  {
+    name: "typecheck",
+    says: "types and dropped promises of sources, tests, benchmarks and examples",
+    run: ["typecheck"],
+  },
+  { name: "build", says: "the package compiles", run: ["build"], isBuild: true },
   { name: "unused", says: "no unused files, exports or dependencies", run: ["check:unused"] },
   { name: "package", says: "the package as users get it", run: ["check:package", "--", "--built"] },
   {
@@ -27,7 +32,10 @@ const checks = [
 ];
 
 const { values, positionals } = parseArgs({
-  options: { "without-tests": { type: "boolean", default: false } },
+  options: {
+    "without-tests": { type: "boolean", default: false },
+    built: { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
 const unknown = positionals.filter((name) => !checks.some((check) => check.name === name));
@@ -43,6 +51,7 @@ let passed = 0;
 for (const check of checks) {
   if (positionals.length > 0 && !positionals.includes(check.name)) continue;
   if (values["without-tests"] && check.isTest === true) continue;
+  if (values.built && check.isBuild === true) continue;
   const began = performance.now();
   const { ok, output } = await npmRun(check.run);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);

@@ -26,6 +26,7 @@ await main();
 
 async function main() {
   try {
+    // Compiles, unless nothing has changed since it last did.
     prepare(root);
     // The engines are set up meanwhile: that is mostly downloads.
     const [, ready] = await Promise.all([checks().then(() => suite("unit")), engines()]);
@@ -48,7 +49,7 @@ async function main() {
 async function checks() {
   title("Checks");
   const begun = Date.now();
-  const { code, output } = await run("npm", ["run", "--silent", "check", "--", "--without-tests"]);
+  const { code, output } = await run("npm", ["run", "--silent", "check", "--", "--without-tests", "--built"]);
   const summary = /checks: (\d+) passed, (\d+) failed/.exec(output);
   totals.passed += Number(summary?.[1] ?? 0);
   totals.failed += summary === null ? 1 : Number(summary[2]);
@@ -56,17 +57,18 @@ async function checks() {
   seconds.push({ file: "checks", spent: (Date.now() - begun) / 1000 });
 }
 
-async function suite(project, { files = [], engine } = {}) {
+/** `label` tells runs apart that share the terminal; default the one engine that the run knows. */
+async function suite(project, { files = [], engine, label = engine } = {}) {
   if (interrupted) return;
-  title(`Tests: ${project}${engine === undefined ? "" : ` (${engine})`}`);
-  const report = join(tmpdir(), `kiln-${process.pid}-${project}-${engine}.json`);
+  title(`Tests: ${project}${label === undefined ? "" : ` (${label})`}`);
+  const report = join(tmpdir(), `kiln-${process.pid}-${project}-${label}.json`);
   const { code } = await run(
     "npx",
     [
       ...["vitest", "run", "--project", project, ...files],
       ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
     ],
-    engine === undefined ? {} : { env: { ...process.env, KILN_TEST_ENGINES: engine }, label: engine },
+    { label, env: engine === undefined ? process.env : { ...process.env, KILN_TEST_ENGINES: engine } },
   );
   let clean = true;
   try {
@@ -78,11 +80,12 @@ async function suite(project, { files = [], engine } = {}) {
   if (code !== 0 && clean) totals.failed += 1;
 }
 
-// Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon.
+// Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon. Of the
+// others, those that start and stop an engine of their own, which is one and the same, run beside the rest.
 async function integration() {
   const folder = join(root, "test", "integration");
   const names = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
-  const lanes = { modern: [], older: [], both: [] };
+  const lanes = { modern: [], older: [], both: [], own: [] };
   for (const name of names) {
     const text = readFileSync(join(folder, name), "utf8");
     const one = /describeOneEngine\(\s*"(\w+)"/.exec(text)?.[1];
@@ -93,13 +96,15 @@ async function integration() {
     else if (each || (text.includes("describeEachEngine(") && !/\bengines\(\)/.test(text))) {
       lanes.modern.push(name);
       lanes.older.push(name);
-    } else lanes.both.push(name);
+    } else lanes[text.includes('kind: "classic"') ? "own" : "both"].push(name);
   }
   const paths = (list) => list.map((name) => `test/integration/${name}`);
   await Promise.all(
     ["modern", "older"].map((engine) => suite("integration", { files: paths(lanes[engine]), engine })),
   );
-  await suite("integration", { files: paths(lanes.both) });
+  await Promise.all(
+    ["both", "own"].map((label) => suite("integration", { files: paths(lanes[label]), label })),
+  );
 }
 
 /** Takes in what a run reports; false if anything failed. A test that does not know engines runs with each, and counts once. */

@@ -11,7 +11,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { benchEngines } from "../support/bench-engine.mjs";
+import { benchEngines, remove } from "../support/bench-engine.mjs";
 import { context, pieceOf } from "../support/contexts.mjs";
 import { countingProxy, difference } from "../support/counting-proxy.mjs";
 import { kilnCli } from "../support/kiln-cli.mjs";
@@ -81,7 +81,7 @@ export async function run() {
   const engines = await benchEngines();
   const store = rowStore(join(engines.prefix, "bench", "rebuild.json"), { runs });
   const work = join(engines.prefix, "bench", "rebuild");
-  rmSync(work, { recursive: true, force: true });
+  remove(work);
   const failures = [];
   try {
     const tools = { peer: await buildx(engines), kiln: kilnCli };
@@ -97,7 +97,7 @@ export async function run() {
     }
   } finally {
     await engines.stop();
-    rmSync(work, { recursive: true, force: true });
+    remove(work);
   }
   const complete = runs >= wantedRuns && cases.every(({ id }) => store.get(id) !== undefined);
   const summary = summaryOf(store, failures);

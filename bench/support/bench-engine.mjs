@@ -47,7 +47,8 @@ export async function benchEngines() {
   let running;
   const end = async () => {
     if (running === undefined) return;
-    await engineDown({ prefix: running.home, kind: "modern", purge: running.small });
+    await engineDown({ prefix: running.home, kind: "modern" });
+    if (running.small) remove(running.home);
     running = undefined;
   };
   return {
@@ -69,8 +70,8 @@ export async function benchEngines() {
       await end();
       for (const name of readdirSync(engines)) {
         const home = join(engines, name);
-        if (existsSync(home)) await engineDown({ prefix: home, kind: "modern", purge: true });
-        rmSync(home, { recursive: true, force: true });
+        await engineDown({ prefix: home, kind: "modern" });
+        remove(home);
       }
       await forget(registryHome);
     },
@@ -81,6 +82,12 @@ export async function benchEngines() {
 async function forget(prefix) {
   if (existsSync(prefix)) await registryDown({ prefix });
   rmSync(prefix, { recursive: true, force: true });
+}
+
+/** Node's own way takes a gigabyte for a million files. */
+export function remove(folder) {
+  const { status, stderr } = spawnSync("rm", ["-rf", folder], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`cannot remove ${folder}: ${stderr}`);
 }
 
 async function baseOf(host) {

@@ -32,7 +32,7 @@ import { digestsOf } from "./scan-inputs.js";
 import { type BuildLead, shareBuild } from "./share-build.js";
 import { type StepTimeouts, watchTimeouts } from "./step-timeouts.js";
 import { trackSteps } from "./step-tracker.js";
-import { answerUnsolved, whyAlwaysSolved } from "./verified-build.js";
+import { answerUnsolved, whyNotShared } from "./verified-build.js";
 
 interface Making {
   readonly facts: DaemonFacts;
@@ -237,7 +237,7 @@ export class SolvedBuild {
       image: layers.images.at(-1),
       outputs: settings.outputs ?? [],
       facts,
-      registries: engine.registries,
+      registries: settings.credentials === undefined ? engine.registries : undefined,
       sourceDateEpoch: gathered.sourceDateEpoch,
       signal: settings.signal,
     });
@@ -254,7 +254,7 @@ export class SolvedBuild {
   /** Becomes the one who builds this, or throws what another made of it. */
   async #share(identity: string): Promise<void> {
     const { gathered, options, engine, emit } = this.#job;
-    if (whyAlwaysSolved(gathered) !== undefined) return;
+    if (whyNotShared(gathered) !== undefined) return;
     // Docker's own store and published names mean what the daemon and the engine's options say.
     const key = digestHex(sha256(JSON.stringify(["run v1", identity, this.#client.address, engine.images])));
     const shared = await shareBuild({ cacheDir: engine.cacheDir, key, emit, signal: options.signal });

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { writeWhole } from "./prefix.js";
 
@@ -16,9 +16,11 @@ const iptablesNames = [
  * folder for the daemon's PATH.
  *
  * iptables is one program under many names, looks for its extensions in a fixed place, and is the only one of
- * the engine's helpers that needs shared libraries a minimal system may lack.
+ * the engine's helpers that needs shared libraries a minimal system may lack. The scripts name the packages by their real
+ * path: they are the same for all ways that lead to a prefix, and outlive the one that they were written by.
  */
-export async function writeProgramWrappers(folder: string, root: string): Promise<string> {
+export async function writeProgramWrappers(folder: string, packages: string): Promise<string> {
+  const root = await realpath(packages);
   const [triplet = "x86_64-linux-gnu"] = (await readdir(join(root, "usr", "lib")).catch(() => [])).filter(
     (name) => name.endsWith("-linux-gnu"),
   );

@@ -97,12 +97,18 @@ function elapsed(row: Row, now: number): string {
   return formatDuration((row.status === "running" ? now : (row.endedAt ?? now)) - row.startedAt);
 }
 
-const segments = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+let segmenter: Intl.Segmenter | undefined;
+
+/** The characters of a text as people count them. What finds them takes longer to load than the whole command. */
+function segmentsOf(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return segmenter.segment(text);
+}
 
 /** Columns a text takes in a terminal: East Asian wide characters and emoji count twice, styles not at all. */
 export function width(text: string): number {
   let total = 0;
-  for (const { segment } of segments.segment(plain(text))) total += segmentWidth(segment);
+  for (const { segment } of segmentsOf(plain(text))) total += segmentWidth(segment);
   return total;
 }
 
@@ -128,7 +134,7 @@ function clip(text: string, columns: number): string {
   if (text.includes(esc)) return clip(plain(text), columns);
   let result = "";
   let used = 0;
-  for (const { segment } of segments.segment(text)) {
+  for (const { segment } of segmentsOf(text)) {
     const next = segmentWidth(segment);
     if (used + next > columns - 1) break;
     result += segment;

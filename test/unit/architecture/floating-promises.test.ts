@@ -45,9 +45,10 @@ beforeAll(() => {
   // The rules are the repository's own; only what ties them to its place is taken out.
   const detached = { ...config, $schema: undefined, vcs: { enabled: false } };
   writeFileSync(join(project, "biome.json"), JSON.stringify(detached));
-  const compilerOptions = { noUnusedLocals: false };
+  const compilerOptions = { noUnusedLocals: false, skipLibCheck: true };
   const tsconfig = { extends: join(REPOSITORY, "tsconfig.json"), compilerOptions, include: ["src"] };
   writeFileSync(join(project, "tsconfig.json"), JSON.stringify(tsconfig));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
   symlinkSync(join(REPOSITORY, "node_modules"), join(project, "node_modules"));
   mkdirSync(join(project, "src"));
   writeFileSync(
@@ -62,7 +63,7 @@ const linter = [
   join(REPOSITORY, "node_modules/@biomejs/biome/bin/biome"),
   ...["lint", "--max-diagnostics=none", "--reporter=github", "src/example.ts"],
 ];
-const check = [join(REPOSITORY, "scripts/check-promises.mjs"), "tsconfig.json"];
+const check = [join(REPOSITORY, "scripts/check-types.mjs"), "tsconfig.json"];
 
 test("the linter refuses dropped promises", () => {
   const lines = findings(
@@ -82,6 +83,12 @@ test("the check by types refuses those and the ones that the linter cannot see",
 test("both accept promises that are awaited, handled or dropped on purpose", () => {
   expect(findings(linter, /(noFloatingPromises)/g, KEPT)).toEqual([]);
   expect(findings(check, /(promise)/g, KEPT)).toEqual([]);
+});
+
+test("the check by types says what the compiler finds", () => {
+  expect(findings(check, /example\.ts\((\d+),\d+\): error TS2322/g, ["await local();", "list = 1;"])).toEqual(
+    [1],
+  );
 });
 
 /** Runs a program over statements, one a line, and returns the positions of those that it complains about. */

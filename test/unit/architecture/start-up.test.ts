@@ -3,20 +3,16 @@ import ts from "typescript";
 import { expect, it } from "vitest";
 import { readSourceTree, type SourceTree } from "./source-tree.js";
 
-/** What is loaded with a module, in the form in which it runs: dynamic imports and types are not. */
+/**
+ * What is loaded with a module, in the form in which it runs: dynamic imports and types are not. As the compiler is told to
+ * keep modules as they are written (`verbatimModuleSyntax`), that is what is not marked as a type as a whole.
+ */
 function loadedWith(entry: string, tree: SourceTree): ReadonlyMap<string, string> {
   const loadedBy = new Map([[entry, "the test"]]);
   for (const [path] of loadedBy) {
     const text = tree.get(path);
     if (text === undefined) continue;
-    const { outputText } = ts.transpileModule(text, {
-      compilerOptions: {
-        module: ts.ModuleKind.ESNext,
-        target: ts.ScriptTarget.ES2022,
-        verbatimModuleSyntax: true,
-      },
-    });
-    for (const specifier of staticImports(path, outputText)) {
+    for (const specifier of staticImports(path, text)) {
       const name = specifier.startsWith(".")
         ? join(dirname(path), specifier).replace(/\.js$/, ".ts")
         : specifier;
@@ -28,7 +24,9 @@ function loadedWith(entry: string, tree: SourceTree): ReadonlyMap<string, string
 
 function staticImports(path: string, text: string): readonly string[] {
   return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022).statements.flatMap((statement) => {
-    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
+    if (ts.isImportDeclaration(statement)) {
+      if (statement.importClause?.isTypeOnly === true) return [];
+    } else if (!ts.isExportDeclaration(statement) || statement.isTypeOnly) return [];
     const { moduleSpecifier } = statement;
     return moduleSpecifier !== undefined && ts.isStringLiteral(moduleSpecifier) ? [moduleSpecifier.text] : [];
   });

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { WireWriter } from "../../../src/llb/wire-writer.js";
 
 type Value =
-  | { readonly type: "uint32" | "int32"; readonly value: number }
+  | { readonly type: "uint32"; readonly value: number }
+  | { readonly type: "int32"; readonly value: number }
   | { readonly type: "int64"; readonly value: bigint }
   | { readonly type: "bool"; readonly value: boolean }
   | { readonly type: "string"; readonly value: string }

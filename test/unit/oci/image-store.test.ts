@@ -448,18 +448,14 @@ describe("many at once", () => {
       return child;
     };
     const store = await ImageStore.open(dir);
-    const stopAt = performance.now() + 4000;
-    let kills = 0;
     let children = [0, 1, 2].map(start);
-    while (performance.now() < stopAt) {
+    for (let kills = 0; kills < 12 && errors.length === 0; kills += 1) {
       // Each has had a turn or so; where the kill falls is the machine's own chance.
       const seen = turns;
-      while (turns < seen + 3 && errors.length === 0 && performance.now() < stopAt + 2000)
-        await new Promise((resolve) => setTimeout(resolve, 1));
+      while (turns < seen + 3 && errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
       const who = kills % 3;
       children[who]?.kill("SIGKILL");
-      kills += 1;
       children = children.map((child, index) => (index === who ? start(who) : child));
       for (const image of await store.list()) expect(image.problem).toBeUndefined();
     }
@@ -468,7 +464,6 @@ describe("many at once", () => {
       await once(child, "close");
     }
     expect(errors).toEqual([]);
-    expect(kills).toBeGreaterThan(10);
     const images = await (await ImageStore.open(dir)).list();
     expect(images.map(({ name }) => name)).toEqual(expect.arrayContaining(["app-0:latest", "app-1:latest"]));
     for (const { digest, problem } of images) {

@@ -7,6 +7,7 @@ import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent, SolveEvent } from "../model/events.js";
 import type { FrontendFact } from "../model/facts.js";
 import type { Plan, PlanCommand, PlanStep } from "../model/plan.js";
+import { digestHex, sha256 } from "../oci/digest.js";
 import type { Platform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
@@ -251,9 +252,11 @@ export class SolvedBuild {
   }
 
   /** Becomes the one who builds this, or throws what another made of it. */
-  async #share(key: string): Promise<void> {
+  async #share(identity: string): Promise<void> {
     const { gathered, options, engine, emit } = this.#job;
     if (whyNotShared(gathered) !== undefined) return;
+    // Docker's own store and published names mean what the daemon and the engine's options say.
+    const key = digestHex(sha256(JSON.stringify(["run v1", identity, this.#client.address, engine.images])));
     const shared = await shareBuild({ cacheDir: engine.cacheDir, key, emit, signal: options.signal });
     if ("result" in shared) throw new NothingToSolve(shared);
     const { lead } = shared;

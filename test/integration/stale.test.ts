@@ -197,7 +197,9 @@ describeOneEngine("modern", "a build that something has changed for", ({ address
           indexUrl: index.indexUrl,
           extraOptions: `--trusted-host ${index.host} --root-user-action=ignore`,
         })
-        .runCommands("mkdir /out; pip show kiln-stale | grep ^Version > /out/version; rm -rf /usr /var || true");
+        .runCommands(
+          "mkdir /out; pip show kiln-stale | grep ^Version > /out/version; rm -rf /usr /var || true",
+        );
       const options = { outputs: [ociTar(out)] };
       const version = (): string => {
         const place = bench.project({ x: "" });
@@ -253,7 +255,9 @@ describeOneEngine("modern", "a build that something has changed for", ({ address
     const options = { outputs: [registryOutput(tag)] };
     await settle(one, options);
     const { digest } = await readRegistryImage(tag);
-    const gone = await fetch(`http://${registry()}/v2/${repository}/manifests/${digest}`, { method: "DELETE" });
+    const gone = await fetch(`http://${registry()}/v2/${repository}/manifests/${digest}`, {
+      method: "DELETE",
+    });
     expect(gone.status).toBe(202);
     await rebuilt(one, options);
     expect(await readRegistryImage(tag)).toMatchObject({ digest });
@@ -304,7 +308,9 @@ describeOneEngine("modern", "a build that something has changed for", ({ address
   it("runs again for another value of a versioned secret", async () => {
     const out = bench.place("out");
     const secrets = [Secret.fromEnv("STALE_TOKEN").versioned()];
-    const image = Image.fromRegistry(base).runCommands(`echo "$STALE_TOKEN" > /token; : ${fresh()}`, { secrets });
+    const image = Image.fromRegistry(base).runCommands(`echo "$STALE_TOKEN" > /token; : ${fresh()}`, {
+      secrets,
+    });
     const options = { outputs: [localDir(out)] };
     const build = (value: string) => bench.build(image, options, { env: { STALE_TOKEN: value } });
     expect(await build("one")).toMatchObject({ verified: false });

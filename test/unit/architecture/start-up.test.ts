@@ -9,14 +9,7 @@ function loadedWith(entry: string, tree: SourceTree): ReadonlyMap<string, string
   for (const [path] of loadedBy) {
     const text = tree.get(path);
     if (text === undefined) continue;
-    const { outputText } = ts.transpileModule(text, {
-      compilerOptions: {
-        module: ts.ModuleKind.ESNext,
-        target: ts.ScriptTarget.ES2022,
-        verbatimModuleSyntax: true,
-      },
-    });
-    for (const specifier of staticImports(path, outputText)) {
+    for (const specifier of importsOf(path, text)) {
       const name = specifier.startsWith(".")
         ? join(dirname(path), specifier).replace(/\.js$/, ".ts")
         : specifier;
@@ -24,6 +17,24 @@ function loadedWith(entry: string, tree: SourceTree): ReadonlyMap<string, string
     }
   }
   return loadedBy;
+}
+
+const known = new Map<string, readonly string[]>();
+
+function importsOf(path: string, text: string): readonly string[] {
+  let found = known.get(path);
+  if (found === undefined) {
+    const { outputText } = ts.transpileModule(text, {
+      compilerOptions: {
+        module: ts.ModuleKind.ESNext,
+        target: ts.ScriptTarget.ES2022,
+        verbatimModuleSyntax: true,
+      },
+    });
+    found = staticImports(path, outputText);
+    known.set(path, found);
+  }
+  return found;
 }
 
 function staticImports(path: string, text: string): readonly string[] {

@@ -74,7 +74,10 @@ try {
  */
 async function joinModules(from, to) {
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const packages = Object.keys({ ...dependencies, ...peerDependencies });
+  // Every start writes messages: the part of protobufjs that does is joined in, like what is no dependency.
+  const packages = Object.keys({ ...dependencies, ...peerDependencies }).filter(
+    (name) => name !== "protobufjs",
+  );
   const rooms = ["llb", "solver", "oci", "testing", "provision"];
   const names = ["index", ...rooms.map((room) => `${room}/index`), "cli/main"];
   const pathOf = (name) => join(from, `${name}.js`);

@@ -21,7 +21,8 @@ export interface AppendOptions {
   readonly image: LayeredImage | undefined;
   readonly outputs: readonly Output[];
   readonly facts: DaemonFacts;
-  readonly registries: RegistryAccess;
+  /** `undefined` = the build has credentials of its own: then the daemon pushes. */
+  readonly registries: RegistryAccess | undefined;
   readonly sourceDateEpoch: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -75,7 +76,9 @@ function targetOf(output: Output, options: AppendOptions): Target | undefined {
     return undefined;
   if (rewriteTimestamp === true || ociArtifact !== undefined || preferNondistLayers === true)
     return undefined;
-  return output.type === "oci-layout" ? layoutTarget(output, options) : registryTarget(output, options);
+  if (output.type === "oci-layout") return layoutTarget(output, options);
+  const { registries, signal } = options;
+  return registries === undefined ? undefined : registryTarget(output, registries, signal);
 }
 
 function layoutTarget({ dir, options: { name } }: OciLayoutOutput, { signal }: AppendOptions): Target {
@@ -102,7 +105,11 @@ function layoutTarget({ dir, options: { name } }: OciLayoutOutput, { signal }: A
   };
 }
 
-function registryTarget({ names, options }: RegistryOutput, { registries, signal }: AppendOptions): Target {
+function registryTarget(
+  { names, options }: RegistryOutput,
+  registries: RegistryAccess,
+  signal: AbortSignal | undefined,
+): Target {
   const references = names.map((name) => parseReference(name));
   const clientOf = ({ domain, path }: { readonly domain: string; readonly path: string }) =>
     registries.client(`${domain}/${path}`, { insecure: options.insecure });

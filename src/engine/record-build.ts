@@ -3,7 +3,7 @@ import { relative } from "node:path";
 import { explainSteps } from "../cache/explain.js";
 import { findPrevious } from "../cache/find-previous.js";
 import type { ComparedBuild } from "../cache/known-results.js";
-import { listBuilds } from "../cache/list-builds.js";
+import { recentBuilds } from "../cache/recent-builds.js";
 import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
 import { maskText } from "../image/lint/find-secrets.js";
 import { packageVersion } from "../internal/package-version.js";
@@ -26,6 +26,9 @@ import { keepManifest } from "./volatile-files.js";
 
 /** Small files whose text is kept, so that a change of them can be told line by line. */
 const textLimit = 64 * 1024;
+
+/** How many of the last builds a build is compared with. */
+const comparedBuilds = 200;
 
 /** What a build is compared by. */
 export interface BuildTraits {
@@ -81,7 +84,7 @@ export async function historyOf(
   { lineage, fingerprints }: BuildTraits,
   daemon: string,
 ): Promise<{ readonly previous: ComparedBuild | undefined; readonly others: readonly StoredBuild[] }> {
-  const others = await listBuilds(index);
+  const others = await recentBuilds(index, comparedBuilds);
   return { others, previous: findPrevious(others, { lineage, fingerprints, daemon }) };
 }
 

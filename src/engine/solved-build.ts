@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { planSteps } from "../image/compile.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import { createDeferred } from "../internal/deferred.js";
@@ -8,6 +7,7 @@ import type { DaemonFacts } from "../model/daemon.js";
 import type { BuildEvent, SolveEvent } from "../model/events.js";
 import type { FrontendFact } from "../model/facts.js";
 import type { Plan, PlanCommand, PlanStep } from "../model/plan.js";
+import { digestHex, sha256 } from "../oci/digest.js";
 import type { Platform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
@@ -32,7 +32,7 @@ import { digestsOf } from "./scan-inputs.js";
 import { type BuildLead, shareBuild } from "./share-build.js";
 import { type StepTimeouts, watchTimeouts } from "./step-timeouts.js";
 import { trackSteps } from "./step-tracker.js";
-import { answerUnsolved, whyAlwaysSolved } from "./verified-build.js";
+import { answerUnsolved, whyNotShared } from "./verified-build.js";
 
 interface Making {
   readonly facts: DaemonFacts;
@@ -247,7 +247,7 @@ export class SolvedBuild {
       image: layers.images.at(-1),
       outputs: settings.outputs ?? [],
       facts,
-      registries: engine.registries,
+      registries: settings.credentials === undefined ? engine.registries : undefined,
       sourceDateEpoch: gathered.sourceDateEpoch,
       signal: settings.signal,
     });
@@ -262,13 +262,13 @@ export class SolvedBuild {
   }
 
   /** Becomes the one who builds this, or throws what another made of it. */
-  async #share(key: string): Promise<void> {
+  async #share(identity: string): Promise<void> {
     const { gathered, engine, emit } = this.#job;
-    if (whyAlwaysSolved(gathered) !== undefined) return;
+    if (whyNotShared(gathered) !== undefined) return;
+    // Docker's own store and published names mean what the daemon and the engine's options say.
+    const key = digestHex(sha256(JSON.stringify(["run v1", identity, this.#client.address, engine.images])));
     const shared = await shareBuild({
-      cacheDir: engine.cacheDir,
-      key: sharingKey(key, this.#client.address),
-      emit,
+      ...{ cacheDir: engine.cacheDir, key, emit },
       signal: this.#leave.signal,
     });
     if ("result" in shared) throw new NothingToSolve(shared);
@@ -302,11 +302,4 @@ export class SolvedBuild {
     this.#timeouts?.hear(event);
     this.#emit(this.#tracker.tag(event));
   }
-}
-
-/** What runs on one daemon is not what another one is asked for: images may stay in its store. */
-function sharingKey(key: string, address: string): string {
-  return createHash("sha256")
-    .update(JSON.stringify([key, address]))
-    .digest("hex");
 }

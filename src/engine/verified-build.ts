@@ -25,19 +25,28 @@ export interface StoredResult {
   readonly exporterResponse: Readonly<Record<string, string>>;
 }
 
-/** Why a build has to be solved whatever the index says; `undefined` = it need not be. */
-export function whyAlwaysSolved({ settings, force, needs, publish }: Gathered): string | undefined {
-  const outputs = settings.outputs ?? [];
+/** Why a build is nobody else's though another has the same key; `undefined` = they can be one. */
+export function whyNotShared({ settings, force }: Gathered): string | undefined {
   if (force !== undefined) return "forced";
-  if (outputs.length === 0 && publish === undefined) return "nothing is written that could be there already";
+  // What only the caller can answer, or alone is told.
   if (settings.chooseOutputs !== undefined) return "outputs are chosen later";
   if (settings.verifySource !== undefined) return "sources are judged one by one";
   if ((settings.cacheExports ?? []).length > 0) return "caches are exported";
-  if (needs.devices.length > 0) return "devices are looked for on the daemon";
-  if (outputs.some((output) => "target" in output && typeof output.target === "function")) {
-    return "an output is a stream";
+  return hasStream(settings) ? "an output is a stream" : undefined;
+}
+
+function hasStream({ outputs = [] }: Gathered["settings"]): boolean {
+  return outputs.some((output) => "target" in output && typeof output.target === "function");
+}
+
+/** Why a build has to be solved whatever the index says; `undefined` = it need not be. */
+export function whyAlwaysSolved(gathered: Gathered): string | undefined {
+  const { settings, needs, publish } = gathered;
+  if ((settings.outputs ?? []).length === 0 && publish === undefined) {
+    return "nothing is written that could be there already";
   }
-  return undefined;
+  if (needs.devices.length > 0) return "devices are looked for on the daemon";
+  return whyNotShared(gathered);
 }
 
 /** A build that needed no solve, and what it was. */

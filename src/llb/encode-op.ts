@@ -4,7 +4,7 @@ import { encodeDefinitionFields } from "./encode-definition.js";
 import { encodeExec } from "./encode-exec.js";
 import { encodeFile } from "./encode-file.js";
 import type { Fields, Int64, OpFields, PlatformFields } from "./op-fields.js";
-import { createWriter, type WireWriter, writeInt64, writeText, writeTexts } from "./wire-writer.js";
+import { createWriter, putInt64, type WireWriter, writeInt64, writeText, writeTexts } from "./wire-writer.js";
 
 /**
  * The bytes of an op as Go's protobuf library writes them deterministically, which is what its digest is taken of:
@@ -91,7 +91,7 @@ function encodePlatform(writer: WireWriter, platform: PlatformFields): void {
 function encodeOutputs(writer: WireWriter, outputs: readonly Int64[]): void {
   if (outputs.length === 0) return;
   writer.uint32(18).fork();
-  for (const output of outputs) writer.int64(output);
+  for (const output of outputs) putInt64(writer, output);
   writer.ldelim();
 }
 

@@ -19,12 +19,11 @@ import { execInputs, lowerExec, outputIndex } from "./lower-exec.js";
 import { lowerFile } from "./lower-file.js";
 import type { InputFields, OpFields, OpMetadataFields, PlatformFields } from "./op-fields.js";
 import { MetadataPool, mergeMetadata } from "./op-metadata.js";
-import { storeOp } from "./op-store.js";
+import { createOpWriter, storeOp } from "./op-store.js";
 import type { SourceLocation } from "./source-map.js";
 import { circularSourceMap, SourceMapCollector } from "./source-map-collector.js";
 import { type HasStateProps, propsOf, usableOutput } from "./state-props.js";
 import type { Output, SourceNode, Vertex } from "./vertex.js";
-import { createWriter } from "./wire-writer.js";
 
 /** Options of {@link marshal}: constraints of every op that does not say otherwise, and what the daemon can do. */
 export interface MarshalOptions extends ConstraintOptions {
@@ -261,7 +260,7 @@ class Marshaller {
 }
 
 function encode(fields: OpFields): EncodedOp {
-  const writer = createWriter();
+  const writer = createOpWriter();
   writeOp(writer, fields);
   return storeOp(writer);
 }

@@ -1,7 +1,7 @@
 import type * as pb from "../gen/pb/ops_pb.js";
 import { type MessageField, type MessageType, messageType, type ScalarType } from "./message-table.js";
 import { tooDeep, ValueReader } from "./value-reader.js";
-import { createWriter, type WireWriter } from "./wire-writer.js";
+import { createWriter, putInt64, type WireWriter } from "./wire-writer.js";
 
 /** The messages that are read and written here, as the generated code has them. */
 export interface Messages {
@@ -233,7 +233,7 @@ function writeScalar(writer: WireWriter, type: ScalarType, value: unknown): void
       break;
     case "int64":
     case "uint64":
-      writer.int64(value as bigint);
+      putInt64(writer, value as bigint);
   }
 }
 

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
+import protobuf from "protobufjs/minimal.js";
 import type { EncodedOp } from "./encoded-op.js";
-import type { WireWriter } from "./wire-writer.js";
 
 const chunkSize = 64 * 1024;
 const opTag = 10;
@@ -10,20 +10,22 @@ let chunk: Buffer = Buffer.alloc(0);
 let used = 0;
 
 /**
- * Makes room for an op as a field of a definition, behind the op that was written before.
+ * Writes an op as a field of a definition, behind the op that was written before.
  *
  * Ops lie in memory as they will be sent, many in one piece: a long graph has no array object for each of them, and
  * is put together by copying the pieces.
  */
-function allocate(size: number): Buffer {
-  const head = headLength(size);
-  if (head + size > chunk.length - used) {
-    chunk = Buffer.allocUnsafeSlow(Math.max(head + size, chunkSize));
-    used = 0;
+class OpWriter extends protobuf.BufferWriter {
+  static override alloc(size: number): Buffer {
+    const head = headLength(size);
+    if (head + size > chunk.length - used) {
+      chunk = Buffer.allocUnsafeSlow(Math.max(head + size, chunkSize));
+      used = 0;
+    }
+    const start = writeHead(chunk, used, opTag, size);
+    used = start + size;
+    return chunk.subarray(start, used);
   }
-  const start = writeHead(chunk, used, opTag, size);
-  used = start + size;
-  return chunk.subarray(start, used);
 }
 
 /** An encoded op among others in one piece of memory. */
@@ -66,9 +68,14 @@ export class StoredOp implements EncodedOp {
   }
 }
 
-/** Finishes what a writer has written of an op, and names it by its digest. */
-export function storeOp(writer: WireWriter): StoredOp {
-  const bytes = writer.finishInto(allocate);
+/** A writer whose bytes {@link storeOp} takes over. */
+export function createOpWriter(): protobuf.Writer {
+  return new OpWriter();
+}
+
+/** Finishes what a writer of {@link createOpWriter} has written, and names it by its digest. */
+export function storeOp(writer: protobuf.Writer): StoredOp {
+  const bytes = writer.finish();
   return new StoredOp(`sha256:${hash("sha256", bytes)}`, bytes.length);
 }
 

@@ -25,7 +25,7 @@ export interface OutputRecord {
 
 /** A finished build: what ran, what it made and how long that took. */
 export interface BuildRecord {
-  /** The daemon's id of the build (its history key). */
+  /** The build's id: the daemon's too (its history key), unless nothing was solved. */
   readonly ref: string;
   readonly platform: Platform;
   /** Address of the daemon that built it. */

@@ -130,7 +130,12 @@ async function write(call: ServerCall, store: ContentStore): Promise<void> {
       if (request.expected !== "") {
         expected = checkDigest(request.expected);
         store.note?.(expected);
-        if (store.claims?.(expected, total) === true || (await store.info(expected)) !== undefined) {
+        const size = (await store.info(expected))?.size;
+        // One of another size is no whole one: it is written anew.
+        if (
+          store.claims?.(expected, total) === true ||
+          (size !== undefined && (total === 0 || size === total))
+        ) {
           throw new ServiceRefusal(status.ALREADY_EXISTS, `blob ${expected} exists`);
         }
       }

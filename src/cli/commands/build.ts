@@ -104,7 +104,8 @@ Examples:
 /** Some lines about a finished build: what it made, and why each step ran that did, as far as that is recorded. */
 export function summary(result: BuildResult): string {
   const { cached, ran, steps } = result.cache;
-  const lines = [`built in ${formatDuration(result.durationMs)}: ${ran} steps ran, ${cached} cached`];
+  const what = result.verified ? "up to date, checked in" : "built in";
+  const lines = [`${what} ${formatDuration(result.durationMs)}: ${ran} steps ran, ${cached} cached`];
   for (const { index, id, cause } of steps) {
     if (cause === undefined) continue;
     lines.push(`  step ${index + 1} ${cleanText(`${id}: ${cause.text}`).replaceAll(/\s+/g, " ")}`);

@@ -63,6 +63,7 @@ export async function runSessionSolve(
   const services = sessionServices(owner, settings, {
     outputs,
     stores: new Map([...(request.stores ?? []), ...caches.stores]),
+    blobVersions: request.blobVersions,
     chooser: chooseOutputs === undefined ? undefined : choose,
   });
   await prepareOutputs(ordered);

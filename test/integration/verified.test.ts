@@ -221,7 +221,8 @@ export default Image.fromRegistry(${JSON.stringify(base)})
 
   it("does not take what another build wrote to its place for its own", async () => {
     const out = bench.place("out");
-    const text = (said: string): Image => Image.fromRegistry(base).runCommands(`echo ${said} ${mark} > /text`);
+    const text = (said: string): Image =>
+      Image.fromRegistry(base).runCommands(`echo ${said} ${mark} > /text`);
     const options = { outputs: [localDir(out)] };
     await build(text("one"), options);
     await build(text("two"), options);

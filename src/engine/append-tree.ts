@@ -1,11 +1,12 @@
-import { constants, copyFile, mkdir, rename, rm, stat } from "node:fs/promises";
+import { constants, copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
-import { isMissing } from "../fsutil/file-errors.js";
 import { randomId } from "../internal/random-id.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { Plan } from "../model/plan.js";
+import { isBlobWhole } from "../oci/blob-file.js";
+import type { Descriptor } from "../oci/descriptor.js";
 import { digestHex, parseDigest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import { imageOfLayers, type MadeImage } from "../oci/image-of-layers.js";
@@ -13,6 +14,7 @@ import { initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/la
 import { parseReference } from "../oci/reference.js";
 import type { OciLayoutOutput, Output, RegistryOutput } from "../solver/outputs.js";
 import { createdTime, type LayeredImage } from "./layered-trees.js";
+import type { BlobVersions } from "./layout-blobs.js";
 import type { RegistryAccess } from "./registry-access.js";
 
 /** What {@link appendTree} works with. */
@@ -23,6 +25,8 @@ export interface AppendOptions {
   readonly facts: DaemonFacts;
   /** `undefined` = the build has credentials of its own: then the daemon pushes. */
   readonly registries: RegistryAccess | undefined;
+  /** Blobs of the layout among the outputs that are known to be whole. */
+  readonly blobVersions: BlobVersions;
   readonly sourceDateEpoch: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -81,21 +85,24 @@ function targetOf(output: Output, options: AppendOptions): Target | undefined {
   return registries === undefined ? undefined : registryTarget(output, registries, signal);
 }
 
-function layoutTarget({ dir, options: { name } }: OciLayoutOutput, { signal }: AppendOptions): Target {
+function layoutTarget(
+  { dir, options: { name } }: OciLayoutOutput,
+  { blobVersions, signal }: AppendOptions,
+): Target {
   const pathOf = (digest: string): string => join(dir, "blobs", "sha256", digestHex(parseDigest(digest)));
+  const isThere = ({ digest, size }: Pick<Descriptor, "digest" | "size">): Promise<boolean> =>
+    isBlobWhole(pathOf(digest), digest, { size, version: blobVersions.get(digest), signal });
   return {
     types: () => "oci",
     async has({ base }) {
-      for (const { digest, size } of base.manifest.layers) {
-        if ((await sizeOf(pathOf(digest))) !== size) return false;
-      }
+      for (const layer of base.manifest.layers) if (!(await isThere(layer))) return false;
       return true;
     },
     async put({ config, manifest }, { packed }) {
       await initOciLayout(dir);
-      for (const { digest, size } of packed.layers) {
-        if ((await sizeOf(pathOf(digest))) === size) continue;
-        await copyWhole(await packed.openShard(digest, signal), pathOf(digest));
+      for (const layer of packed.layers) {
+        if (await isThere(layer)) continue;
+        await copyWhole(await packed.openShard(layer.digest, signal), pathOf(layer.digest));
       }
       await writeBlob(dir, config.bytes);
       await writeBlob(dir, manifest.bytes);
@@ -186,15 +193,6 @@ async function copyWhole(from: string, to: string): Promise<void> {
     await rename(temporary, to);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
     throw error;
   }
 }

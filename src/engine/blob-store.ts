@@ -1,6 +1,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { BlobCache } from "../cache/blob-cache.js";
 import { isMissing } from "../fsutil/file-errors.js";
+import { isBlobWhole } from "../oci/blob-file.js";
 import type { Digest } from "../oci/digest.js";
 import type { ContentStore } from "../session/content-store.js";
 
@@ -14,8 +15,9 @@ export interface BlobStoreOptions {
   readonly onSent: (bytes: number) => void;
 }
 
-/** The blobs of the index, to be read by the daemon. */
+/** The blobs of the index, to be read by the daemon. One that is damaged is made again before it is sent. */
 export function blobStore(blobs: BlobCache, options: BlobStoreOptions): ContentStore {
+  const whole = new Set<string>();
   const find = async (
     digest: Digest,
   ): Promise<{ readonly path: string; readonly size: number } | undefined> => {
@@ -38,7 +40,13 @@ export function blobStore(blobs: BlobCache, options: BlobStoreOptions): ContentS
       return found === undefined ? undefined : { digest, size: found.size, modifiedAt: new Date(0) };
     },
     async openBlob(digest): Promise<FileHandle | undefined> {
-      const found = await find(digest);
+      let found = await find(digest);
+      if (found !== undefined && !whole.has(digest)) {
+        if (!(await isBlobWhole(found.path, digest))) {
+          found = (await options.remake(digest)) ? await find(digest) : undefined;
+        }
+        whole.add(digest);
+      }
       if (found === undefined) return undefined;
       options.onSent(found.size);
       return open(found.path, "r");

@@ -12,6 +12,7 @@ import type { DaemonFacts } from "../model/daemon.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
+import { isBlobWhole } from "../oci/blob-file.js";
 import type { Digest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import { imageOfLayers } from "../oci/image-of-layers.js";
@@ -286,7 +287,8 @@ export class LayeredTrees {
       [...base.manifest.layers, ...packed.layers],
     );
     for (const { descriptor, bytes } of [config, manifest]) {
-      if (await blobs.has(descriptor.digest)) continue;
+      const { digest, size } = descriptor;
+      if ((await blobs.has(digest)) && (await isBlobWhole(blobs.path(digest), digest, { size }))) continue;
       const scratch = await blobs.scratch();
       await writeFile(scratch, bytes);
       await blobs.keep(scratch, descriptor.digest);

@@ -19,6 +19,7 @@ import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { checkContextOf } from "./check-context.js";
 import { contentDiffs } from "./content-diffs.js";
+import { keepLayoutBlobs } from "./layout-blobs.js";
 import { stampOutputs } from "./output-checks.js";
 import { noteUpload } from "./upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
@@ -151,6 +152,7 @@ export class BuildRecorder {
         ...{ version: 1, ref, digest, outputs: result.outputs, stamps, steps, exporterResponse },
       };
       await index.write("results", identity.key, stored);
+      await keepLayoutBlobs(index, stamps);
     }
     await index.autoPrune();
     return { ...result, ...summaryOf(steps) };

@@ -24,6 +24,7 @@ import { withDevices } from "./device-rights.js";
 import { type Gathered, withRootfs } from "./gather.js";
 import { keepBases, keepPlatform } from "./known-facts.js";
 import { LayeredTrees } from "./layered-trees.js";
+import { type BlobVersions, knownLayoutBlobs } from "./layout-blobs.js";
 import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
 import { phase } from "./phase.js";
 import { preparePublication } from "./publish.js";
@@ -164,6 +165,7 @@ export class SolvedBuild {
   /** Solves, or finds that this is not needed. */
   async #make(making: Making): Promise<Made> {
     const { index, scans } = this.#job;
+    const blobVersions = await knownLayoutBlobs(index, making.settings.outputs ?? []);
     for (let attempt = 1; ; attempt += 1) {
       const layers = new LayeredTrees({
         ...{ client: this.#client, facts: making.facts, settings: making.settings, index, scans },
@@ -180,7 +182,8 @@ export class SolvedBuild {
             facts: making.facts,
             settings: making.settings,
             stores: layers.stores,
-            solved: (session) => this.#prepare(session, making, layers),
+            blobVersions,
+            solved: (session) => this.#prepare(session, making, layers, blobVersions),
           },
           (event) => this.#hear(event),
         );
@@ -201,6 +204,7 @@ export class SolvedBuild {
     session: Session,
     { facts, platform, gathered, settings }: Making,
     layers: LayeredTrees,
+    blobVersions: BlobVersions,
   ): Promise<Solved> {
     const { image, index, engine, scans } = this.#job;
     const { mirrors } = engine;
@@ -248,6 +252,7 @@ export class SolvedBuild {
       outputs: settings.outputs ?? [],
       facts,
       registries: settings.credentials === undefined ? engine.registries : undefined,
+      blobVersions,
       sourceDateEpoch: gathered.sourceDateEpoch,
       signal: settings.signal,
     });

@@ -3,6 +3,7 @@ import { KilnError } from "../errors.js";
 import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
+import { isBlobWhole } from "../oci/blob-file.js";
 import { isDigest } from "../oci/digest.js";
 import { mediaTypes } from "../oci/media-types.js";
 import type { LayerBlob } from "./layer-sink.js";
@@ -199,7 +200,8 @@ async function openShard(
   const { blobs } = options;
   const index = layers.findIndex((layer) => layer.digest === digest);
   if (index < 0) throw new KilnError("ERR_KILN_BLOB_NOT_FOUND", `no layer of the tree is ${digest}`);
-  if (await blobs.has(digest)) return blobs.path(digest);
+  // It may have lain there for long.
+  if ((await blobs.has(digest)) && (await isBlobWhole(blobs.path(digest), digest))) return blobs.path(digest);
   let at = 0;
   for await (const recipe of shardRecipes(options, measure)) {
     if (at === index) {

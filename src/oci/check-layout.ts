@@ -1,4 +1,4 @@
-import { lstat } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KilnError } from "../errors.js";
 import { checkFile, type FileStamp, type FileStampOptions, stampFile } from "../internal/file-stamp.js";
@@ -30,6 +30,7 @@ export type CheckedLayout = { readonly problem: string } | { readonly stamp: Lay
 const atOnce = 32;
 
 const indexLimit = 16 * 1024 * 1024;
+const markerLimit = 4 * 1024;
 
 /**
  * Stamps an image of a layout, by its digest and tag: which blobs it has, and their files' versions. What is no manifest or
@@ -75,8 +76,9 @@ export async function checkLayout(
   try {
     const { size } = await lstat(join(dir, "index.json"));
     if (size > indexLimit) return { problem: `the layout ${dir} has an index.json of ${size} bytes` };
-    const marker = await lstat(join(dir, "oci-layout"));
-    if (!marker.isFile()) return { problem: `the layout ${dir} has no file oci-layout` };
+    if (!(await hasMarker(join(dir, "oci-layout")))) {
+      return { problem: `the layout ${dir} has no file oci-layout, or a damaged one` };
+    }
     const layout = await openOciLayout(dir);
     const root = rootOf(layout, stamp);
     if (typeof root === "string") return { problem: `the layout ${dir}: ${root}` };
@@ -101,6 +103,13 @@ export async function checkLayout(
     return { digest: blob.digest, size, ...(version === undefined ? {} : { version }) };
   });
   return problem === undefined ? { stamp: { ...stamp, blobs } } : { problem };
+}
+
+async function hasMarker(path: string): Promise<boolean> {
+  const found = await lstat(path);
+  if (!found.isFile() || found.size > markerLimit) return false;
+  const { imageLayoutVersion } = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  return typeof imageLayoutVersion === "string";
 }
 
 function lack(digest: string, problem: string): string {

@@ -34,8 +34,8 @@ export function layoutNames(name: string | undefined): IndexEntryNames & { reado
 /**
  * Puts an image into a layout's index under its names, replacing the entry that had them.
  *
- * Other entries stay. The index is replaced as a whole, by rename. Annotation keys are those of BuildKit's
- * own client (`client/ociindex`).
+ * Other entries stay. The index is replaced as a whole, by rename; one that is no JSON is kept beside it as
+ * `index.json.damaged`. Annotation keys are those of BuildKit's own client (`client/ociindex`).
  */
 export async function updateOciIndex(
   dir: string,
@@ -77,7 +77,10 @@ async function readManifests(file: string): Promise<readonly Descriptor[]> {
     return Array.isArray(index.manifests) ? index.manifests : [];
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
+    if (!(error instanceof SyntaxError)) throw error;
+    // Its entries are lost for us, but perhaps not for whoever reads what is left of it.
+    await rename(file, `${file}.damaged`);
+    return [];
   }
 }
 

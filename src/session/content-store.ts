@@ -1,7 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { FileVersion } from "../internal/file-version.js";
 import { randomId } from "../internal/random-id.js";
+import { isBlobWhole } from "../oci/blob-file.js";
 import { type Digest, digestHex, isDigest } from "../oci/digest.js";
 
 /** A blob in a store. */
@@ -46,6 +48,8 @@ export interface ContentStore {
   begin?(): Promise<BlobWriter>;
   /** Notes that the daemon wants this blob to be in the store, whether or not it has to send it. */
   note?(digest: Digest): void;
+  /** Whether a blob that is there in its size is whole, so that it need not be sent. Default yes. */
+  isWhole?(digest: Digest, size: number): Promise<boolean>;
   /** Whether a blob of this size counts as being there though it is not: the daemon then does not send it. */
   claims?(digest: Digest, size: number): boolean;
 }
@@ -89,18 +93,38 @@ export interface WritableContentStore extends ContentStore {
   readonly noted: readonly Digest[];
 }
 
+/** Options of {@link writableLayoutStore}. */
+export interface WritableLayoutOptions {
+  /**
+   * Versions of files that are known to be whole blobs, by digest: others that are there are read before they count.
+   * Default: what has the right size counts.
+   */
+  readonly versions?: ReadonlyMap<string, FileVersion> | undefined;
+}
+
 /**
  * The blobs of an OCI layout, to be read and added to.
  *
  * A blob is received into `ingest/` beside the blobs and renamed when its digest is right, so that a
- * layout never holds a half-written blob under its name.
+ * layout never holds a half-written blob under its name. One that is there but damaged is received anew.
  */
-export function writableLayoutStore(dir: string): WritableContentStore {
+export function writableLayoutStore(
+  dir: string,
+  { versions }: WritableLayoutOptions = {},
+): WritableContentStore {
   const readable = layoutStore(dir);
   const noted: Digest[] = [];
   return {
     ...readable,
     noted,
+    ...(versions === undefined
+      ? {}
+      : {
+          isWhole: (digest: Digest, size: number) =>
+            isBlobWhole(join(dir, "blobs", "sha256", digestHex(digest)), digest, {
+              ...{ size, version: versions.get(digest) },
+            }),
+        }),
     note: (digest) => {
       noted.push(digest);
     },

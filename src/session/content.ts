@@ -130,12 +130,7 @@ async function write(call: ServerCall, store: ContentStore): Promise<void> {
       if (request.expected !== "") {
         expected = checkDigest(request.expected);
         store.note?.(expected);
-        const size = (await store.info(expected))?.size;
-        // One of another size is no whole one: it is written anew.
-        if (
-          store.claims?.(expected, total) === true ||
-          (size !== undefined && (total === 0 || size === total))
-        ) {
+        if (store.claims?.(expected, total) === true || (await holds(store, expected, total))) {
           throw new ServiceRefusal(status.ALREADY_EXISTS, `blob ${expected} exists`);
         }
       }
@@ -168,6 +163,13 @@ async function write(call: ServerCall, store: ContentStore): Promise<void> {
   } finally {
     await writer?.abort();
   }
+}
+
+/** Whether a blob need not be written. One of another size is no whole one: it is written anew. */
+async function holds(store: ContentStore, digest: Digest, total: number): Promise<boolean> {
+  const size = (await store.info(digest))?.size;
+  if (size === undefined || (total > 0 && size !== total)) return false;
+  return store.isWhole === undefined || store.isWhole(digest, size);
 }
 
 /** Carries out one message of a write; the blob's digest once it is committed. */

@@ -61,6 +61,7 @@ export async function runSessionSolve(
   const services = sessionServices(owner, settings, {
     outputs,
     stores: new Map([...(request.stores ?? []), ...caches.stores]),
+    blobVersions: request.blobVersions,
     chooser: chooseOutputs === undefined ? undefined : choose,
   });
   await prepareOutputs(ordered);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { KilnError } from "../errors.js";
+import type { FileVersion } from "../internal/file-version.js";
 import { authService, type ClientTokens } from "../session/auth.js";
 import { contentService } from "../session/content.js";
 import {
@@ -38,6 +39,8 @@ export interface SessionParts {
   readonly outputs: readonly Output[];
   /** More content stores by the id that the daemon asks for: those of local caches. */
   readonly stores: ReadonlyMap<string, ContentStore>;
+  /** See `SolveRequest`. */
+  readonly blobVersions?: ReadonlyMap<string, FileVersion> | undefined;
   /** Chooses exporters once the result is known. */
   readonly chooser: ((result: FinishedResult) => Promise<readonly ExporterChoice[]>) | undefined;
 }
@@ -104,7 +107,7 @@ export function sessionServices(
             },
           );
         }
-        exported = writableLayoutStore(output.dir);
+        exported = writableLayoutStore(output.dir, { versions: parts.blobVersions ?? new Map() });
         stores.set("export", exported);
         break;
       case "local":

@@ -1,3 +1,4 @@
+import type { FileVersion } from "../internal/file-version.js";
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { ImageConfig } from "../oci/image-config.js";
@@ -33,6 +34,8 @@ export interface SolveRequest {
   readonly settings: SolveSettings;
   /** Content stores by the id that the daemon asks for, beside those of the settings' layouts. */
   readonly stores?: ReadonlyMap<string, ContentStore> | undefined;
+  /** Versions of files in the layout of the outputs that are known to be whole blobs, by digest. */
+  readonly blobVersions?: ReadonlyMap<string, FileVersion> | undefined;
   /** What is solved, or how that is found out once the session is open: it may ask the daemon for things first. */
   readonly solved: Solved | ((session: Session) => Promise<Solved>);
 }

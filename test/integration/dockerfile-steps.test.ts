@@ -24,7 +24,7 @@ import {
   type SolveError,
 } from "../../src/index.js";
 import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
-import { type RegistryImage, readRegistryImage } from "./support/registry-image.js";
+import { type ReadImage, readRegistryImage } from "./support/registry-image.js";
 
 let dir: string;
 beforeAll(() => {
@@ -82,7 +82,7 @@ describeOneEngine("modern", "Dockerfiles in chains", ({ name, address }) => {
     return { read: (path) => readFileSync(join(out, path), "utf8").trim(), out, result };
   }
 
-  async function pushed(image: Image, options: BuildOptions = {}): Promise<RegistryImage> {
+  async function pushed(image: Image, options: BuildOptions = {}): Promise<ReadImage> {
     const ref = `${registry()}/dockerfile-steps/${name}:${fresh()}`;
     await engine.build(image, { cwd: dir, ...options, outputs: [registryOutput(ref)] }).result;
     return readRegistryImage(ref);

@@ -24,7 +24,7 @@ import {
 import type { ContainerConfig } from "../../src/oci/index.js";
 import { Client, openLocalTree } from "../../src/solver/index.js";
 import { baseLayout, engines, registry } from "./support/engines.js";
-import { type RegistryImage, readRegistryImage } from "./support/registry-image.js";
+import { type ReadImage, readRegistryImage } from "./support/registry-image.js";
 
 const modern = engines().find(({ name }) => name === "modern");
 
@@ -102,7 +102,7 @@ const readFile = (path: string): Uint8Array | undefined => {
   return existsSync(at) ? readFileSync(at) : undefined;
 };
 
-async function byKiln(image: Image): Promise<RegistryImage> {
+async function byKiln(image: Image): Promise<ReadImage> {
   const ref = `${registry()}/eject/kiln:${fresh()}`;
   await engine.build(image, { cwd: root, outputs: [registryOutput(ref)] }).result;
   return readRegistryImage(ref);
@@ -112,7 +112,7 @@ async function byFrontend(
   text: string,
   secrets: Readonly<Record<string, string>>,
   contexts: Readonly<Record<string, string>>,
-): Promise<RegistryImage> {
+): Promise<ReadImage> {
   const ref = `${registry()}/eject/frontend:${fresh()}`;
   const own = mkdtempSync(join(tmpdir(), "kiln-eject-file-"));
   writeFileSync(join(own, "Dockerfile"), text);
@@ -140,7 +140,7 @@ const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0);
 
 /** What is compared of a config; an empty list is none. */
-function configOf({ config }: RegistryImage): Partial<ContainerConfig> {
+function configOf({ config }: ReadImage): Partial<ContainerConfig> {
   const { Env, Entrypoint, Cmd, WorkingDir, User, Labels, ExposedPorts, Healthcheck, Shell } =
     config.config ?? {};
   const { Volumes, StopSignal } = config.config ?? {};
@@ -150,7 +150,7 @@ function configOf({ config }: RegistryImage): Partial<ContainerConfig> {
   return { ...Object.fromEntries(Object.entries(all).filter(([, value]) => !isEmpty(value))), ...dir };
 }
 
-function filesOf({ files }: RegistryImage, except: readonly string[]): Readonly<Record<string, string>> {
+function filesOf({ files }: ReadImage, except: readonly string[]): Readonly<Record<string, string>> {
   const shown = [...files].flatMap(([path, { type, mode, uid, gid, linkname, sha256 }]) => {
     if (except.some((prefix) => path === prefix || path.startsWith(`${prefix}/`))) return [];
     const what = [type, mode.toString(8), `${uid}:${gid}`, linkname ?? "", sha256 ?? ""].join(" ");

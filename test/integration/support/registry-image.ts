@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gunzipSync } from "node:zlib";
 import { decompress } from "fzstd";
@@ -18,8 +20,8 @@ export interface ImageFile {
   readonly sha256: string | undefined;
 }
 
-/** An image read back from a registry. */
-export interface RegistryImage {
+/** An image read back. */
+export interface ReadImage {
   readonly digest: string;
   readonly manifest: ImageManifest;
   readonly config: ImageConfig;
@@ -35,27 +37,45 @@ const accept = [
 ].join(", ");
 
 /** Reads `host:port/name:tag` back over plain HTTP, every blob checked against its digest. */
-export async function readRegistryImage(ref: string): Promise<RegistryImage> {
+export async function readRegistryImage(ref: string): Promise<ReadImage> {
   const match = /^([^/]+)\/(.+):([^:/]+)$/.exec(ref);
   if (match === null) throw new Error(`not a reference: ${ref}`);
   const [, host, name, tag] = match;
   const base = `http://${host}/v2/${name}`;
   const response = await fetch(`${base}/manifests/${tag}`, { headers: { accept } });
   if (!response.ok) throw new Error(`GET ${ref}: ${response.status} ${await response.text()}`);
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const parsed = JSON.parse(bytes.toString("utf8")) as ImageManifest & ImageIndex;
-  if (parsed.manifests !== undefined) throw new Error(`${ref} is an index`);
-  const config = JSON.parse((await readBlob(base, parsed.config)).toString("utf8")) as ImageConfig;
-  const files = new Map<string, ImageFile>();
-  for (const layer of parsed.layers) await applyLayer(files, inflate(layer, await readBlob(base, layer)));
-  return { digest: digestOf(bytes), manifest: parsed, config, files };
+  return readImage(ref, Buffer.from(await response.arrayBuffer()), async (digest) => {
+    const blob = await fetch(`${base}/blobs/${digest}`);
+    if (!blob.ok) throw new Error(`GET ${digest}: ${blob.status}`);
+    return Buffer.from(await blob.arrayBuffer());
+  });
 }
 
-async function readBlob(base: string, descriptor: Descriptor): Promise<Buffer> {
-  const response = await fetch(`${base}/blobs/${descriptor.digest}`);
-  if (!response.ok) throw new Error(`GET ${descriptor.digest}: ${response.status}`);
-  const bytes = Buffer.from(await response.arrayBuffer());
-  if (digestOf(bytes) !== descriptor.digest) throw new Error(`${descriptor.digest} is damaged`);
+/** Reads the only image of an OCI layout, every blob checked against its digest and size. */
+export async function readLayoutImage(dir: string): Promise<ReadImage> {
+  const blob = (digest: string): Promise<Buffer> => readFile(join(dir, "blobs", ...digest.split(":")));
+  const { manifests } = JSON.parse(await readFile(join(dir, "index.json"), "utf8")) as ImageIndex;
+  const [descriptor, ...others] = manifests;
+  if (descriptor === undefined || others.length > 0) throw new Error(`${dir} has ${manifests.length} images`);
+  return readImage(dir, checked(descriptor, await blob(descriptor.digest)), blob);
+}
+
+async function readImage(
+  name: string,
+  bytes: Buffer,
+  blob: (digest: string) => Promise<Buffer>,
+): Promise<ReadImage> {
+  const manifest = JSON.parse(bytes.toString("utf8")) as ImageManifest & ImageIndex;
+  if (manifest.manifests !== undefined) throw new Error(`${name} is an index`);
+  const read = async (of: Descriptor): Promise<Buffer> => checked(of, await blob(of.digest));
+  const config = JSON.parse((await read(manifest.config)).toString("utf8")) as ImageConfig;
+  const files = new Map<string, ImageFile>();
+  for (const layer of manifest.layers) await applyLayer(files, inflate(layer, await read(layer)));
+  return { digest: digestOf(bytes), manifest, config, files };
+}
+
+function checked({ digest, size }: Descriptor, bytes: Buffer): Buffer {
+  if (digestOf(bytes) !== digest || bytes.length !== size) throw new Error(`${digest} is damaged`);
   return bytes;
 }
 

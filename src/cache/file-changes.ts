@@ -17,6 +17,9 @@ export function filesCause(name: string, diff: TreeDiff | undefined): FilesCause
     ...removed.map((path) => ({ path, kind: "removed" })),
   ];
   const differing = Math.max(diff.differences ?? 0, changes.length);
+  // Nothing but what only one of the two shows, as times are.
+  if (differing === 0)
+    return { kind: "files", text: `${name} changed`, changed: 0, total: diff.total, paths: [] };
   const total = Math.max(diff.total + removed.length, differing);
   const paths = changes.slice(0, 3).map(({ path }) => path);
   const cause = { kind: "files", changed: differing, total, paths } as const;

@@ -50,17 +50,25 @@ export async function inputChanges(
     old === undefined || now === undefined ? !words.has((now ?? old)?.name ?? "") : true,
   );
   const trees = await Promise.all(joined(of("tree")).map((pair) => treeChange(pair, diffs)));
-  return [
+  const others = [
     ...args.flatMap(argumentChange),
     ...of("env").map(envChange),
     ...joined(of("base")).flatMap((pair) => baseChange(pair, after)),
     ...joined(of("secret")).map(secretChange),
     ...of("device").map((pair) => argumentCause(pair, changeText(labelOf(pair), pair))),
     ...(files.length === 0 ? [] : [await fileChange(files, diffs)]),
-    ...trees,
+  ];
+  return [
+    ...others,
+    // A tree whose paths are all the same is seen otherwise now, which an argument says.
+    ...trees.filter((tree) => others.length === 0 || !isAlike(tree)),
     ...of("listing").map(listingChange),
     ...of("setting").flatMap(settingChange),
   ];
+}
+
+function isAlike(cause: Cause): boolean {
+  return cause.kind === "files" && cause.changed === 0 && cause.total > 0;
 }
 
 /** That another version of this package made a step, if it did. */

@@ -46,7 +46,10 @@ export async function forecastBuild(job: BuildJob, options: ForecastBuildOptions
   return forecastSteps({
     ...traits,
     ...(await historyOf(job, traits, daemon)),
-    ...contentDiffs(job.index),
+    ...contentDiffs(job.index, {
+      manifests: [...job.scans.values()].map(({ manifest }) => manifest),
+      files: [...facts.files.values()],
+    }),
     daemon,
     trees,
     noop,

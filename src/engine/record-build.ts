@@ -5,7 +5,6 @@ import { findPrevious } from "../cache/find-previous.js";
 import type { ComparedBuild } from "../cache/known-results.js";
 import { recentBuilds } from "../cache/recent-builds.js";
 import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
-import { maskText } from "../image/lint/find-secrets.js";
 import { packageVersion } from "../internal/package-version.js";
 import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
@@ -18,15 +17,12 @@ import { type BuildResult, summaryOf } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { checkContextOf } from "./check-context.js";
-import { contentDiffs } from "./content-diffs.js";
+import { contentDiffs, tellableText } from "./content-diffs.js";
 import { keepLayoutBlobs } from "./layout-blobs.js";
 import { stampOutputs } from "./output-checks.js";
 import { noteUpload } from "./upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
 import { keepManifest } from "./volatile-files.js";
-
-/** Small files whose text is kept, so that a change of them can be told line by line. */
-const textLimit = 64 * 1024;
 
 /** How many of the last builds a build is compared with. */
 const comparedBuilds = 200;
@@ -217,9 +213,8 @@ export class BuildRecorder {
       await keepManifest(index, manifest);
     }
     for (const bytes of facts.files.values()) {
-      if (bytes.length > textLimit) continue;
-      const text = maskText(Buffer.from(bytes).toString("utf8"));
-      await index.write("files", digestHex(sha256(bytes)), text);
+      const text = tellableText(bytes);
+      if (text !== undefined) await index.write("files", digestHex(sha256(bytes)), text);
     }
   }
 }

@@ -17,10 +17,10 @@ export interface Edit {
   /** The steps that run after the edit, by index; all others are cached, or make nothing. */
   readonly runs: Readonly<Record<number, ExpectedCause>>;
   /**
-   * What a real engine would need for it: a package `index`, a `registry` whose tags move, another `platform`, a Dockerfile
-   * `frontend`. Default: nothing but a busybox.
+   * What a real engine needs for it: a base with installers (`index`), a `registry` whose tags move, another `platform`, a
+   * Dockerfile `frontend`, a `device`. Default: nothing but a busybox.
    */
-  readonly needs?: "index" | "registry" | "platform" | "frontend";
+  readonly needs?: "index" | "registry" | "platform" | "frontend" | "device";
 }
 
 const base = "busybox:latest";
@@ -60,12 +60,13 @@ function chain(parts: Parts = {}): Image {
 const plain: Scene = { image: chain(), world: { files } };
 
 /** The plain chain with other parts. */
-function edit(name: string, parts: Parts, runs: Edit["runs"], from: Parts = {}): Edit {
+function edit(name: string, parts: Parts, runs: Edit["runs"], from: Parts = {}, needs?: Edit["needs"]): Edit {
   return {
     name,
     before: { image: chain(from), world: { files } },
     after: { image: chain(parts), world: { files } },
     runs,
+    ...(needs === undefined ? {} : { needs }),
   };
 }
 
@@ -126,6 +127,10 @@ const steps = (...commands: readonly string[]): Image =>
 
 const secretly = (...names: readonly string[]): Image =>
   Image.fromRegistry(base).runCommands("echo hidden", { secrets: names.map((name) => Secret.fromEnv(name)) });
+
+const versioned = Image.fromRegistry(base).runCommands("echo hidden", {
+  secrets: [Secret.fromEnv("TOKEN").versioned()],
+});
 
 const copied = (command: string, from = "/one", tag = "debian:bookworm-slim"): Image =>
   Image.fromRegistry(base)
@@ -257,6 +262,7 @@ export const edits: readonly Edit[] = [
       ...afterRun,
     },
     { options: { gpu: "vendor.com/gpu=0" } },
+    "device",
   ),
   edit(
     "a new device",
@@ -265,6 +271,8 @@ export const edits: readonly Edit[] = [
       2: ["arguments", "gpu added: vendor.com/gpu=0"],
       ...afterRun,
     },
+    {},
+    "device",
   ),
   edit(
     "certificates of a step",
@@ -564,8 +572,8 @@ export const edits: readonly Edit[] = [
   },
   {
     name: "another version of a secret",
-    before: { image: secretly("TOKEN"), world: { secretVersions: { TOKEN: "1" } } },
-    after: { image: secretly("TOKEN"), world: { secretVersions: { TOKEN: "2" } } },
+    before: { image: versioned, world: { secretVersions: { TOKEN: "1" } } },
+    after: { image: versioned, world: { secretVersions: { TOKEN: "2" } } },
     runs: { 1: ["secret", "secret TOKEN has another version"] },
   },
   chains("another secret", secretly("A"), secretly("B"), {
@@ -579,8 +587,8 @@ export const edits: readonly Edit[] = [
   }),
   chains(
     "the base of an image that is copied from",
-    copied("echo 1 > /one; echo 2 > /two"),
-    copied("echo 1 > /one; echo 2 > /two", "/one", "debian:trixie-slim"),
+    copied("cp /etc/os-release /one"),
+    copied("cp /etc/os-release /one", "/one", "debian:trixie-slim"),
     {
       1: ["base-changed", "image.1 fromRegistry: base changed: debian:bookworm-slim → debian:trixie-slim"],
       2: earlier(2, "copyFrom"),

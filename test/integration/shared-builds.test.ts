@@ -54,8 +54,9 @@ class Watched {
     this.over = this.#watch();
   }
 
-  /** Waits until the step's first words were told. */
+  /** Waits until the step's first words were told, and the step is at the gate. */
   async begun(): Promise<this> {
+    await expect.poll(() => gate.asked(mark), { timeout: 60_000, interval: 10 }).toBeGreaterThan(0);
     await expect.poll(() => this.#texts(), { timeout: 60_000, interval: 10 }).toContain(`${mark} begins`);
     return this;
   }
@@ -200,11 +201,11 @@ describeOneEngine("modern", "builds that are the same", ({ address }) => {
         new Watched(off, image(), { outputs: [] }),
       ];
       for (const build of builds) await build.begun();
+      // The daemon joins what is not forced.
+      await expect.poll(() => gate.asked(mark), { timeout: 60_000, interval: 10 }).toBe(3);
       gate.open(mark);
       const results = await Promise.all(builds.map(({ result }) => result));
       expect(results.map(({ ref }) => ref)).toEqual(builds.map(({ build }) => build.ref));
-      // The daemon joins what is not forced.
-      expect(gate.asked(mark)).toBe(3);
       expect([made(), textOf(out("other"), "made")]).toEqual(Array(2).fill(`${mark} is open`));
     });
   });

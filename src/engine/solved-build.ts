@@ -268,10 +268,13 @@ export class SolvedBuild {
 
   /** Becomes the one who builds this, or throws what another made of it. */
   async #share(identity: string): Promise<void> {
-    const { gathered, engine, emit } = this.#job;
+    const { image, gathered, engine, emit } = this.#job;
     if (whyNotShared(gathered) !== undefined) return;
     // Docker's own store and published names mean what the daemon and the engine's options say.
-    const key = digestHex(sha256(JSON.stringify(["run v1", identity, this.#client.address, engine.images])));
+    const place = [this.#client.address, engine.images];
+    // Nobody's build is to end by another's patience.
+    const timeouts = image.steps.map(({ options }) => options?.timeoutMs ?? 0);
+    const key = digestHex(sha256(JSON.stringify(["run v1", identity, ...place, timeouts])));
     const shared = await shareBuild({
       ...{ cacheDir: engine.cacheDir, key, emit },
       signal: this.#leave.signal,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it } from "vitest";
 import { type Build, type BuildEvent, dockerImage, Engine, Image, localDir } from "../../src/index.js";
+import { removeDockerImage } from "./support/docker-image.js";
 import { baseLayout, engines } from "./support/engines.js";
 
 /** The same build asked for by two engines at once is carried out by one of them. */
@@ -88,6 +89,19 @@ it("ends with the engine that only follows it, for that one", async () => {
   await close();
 });
 
+it("is another one where its steps may take longer", async () => {
+  const engine = await Engine.connect({ host: first?.address });
+  const marked = Image.fromOciLayout(baseLayout("busybox"));
+  const build = (timeoutMs: number): Build =>
+    engine.build(marked.runCommands(`echo ${marker}; sleep 3`, { timeoutMs }));
+  const hasty = build(1_000);
+  await logged(hasty);
+  const patient = build(60_000);
+  await expect(hasty.result).rejects.toMatchObject({ code: "ERR_KILN_STEP_TIMEOUT" });
+  await patient.result;
+  await engine.close();
+});
+
 it.runIf(second !== undefined)("is another one on another daemon", async () => {
   const addresses = [first?.address, second?.address];
   const both = await Promise.all(addresses.map((host) => Engine.connect({ host })));
@@ -96,4 +110,5 @@ it.runIf(second !== undefined)("is another one on another daemon", async () => {
   expect(results.map(({ daemon }) => daemon)).toEqual(addresses);
   expect(results.map(({ verified }) => verified)).toEqual([false, false]);
   await Promise.all(both.map((engine) => engine.close()));
+  await Promise.all(both.map(({ address }) => removeDockerImage(address, `kiln-${marker}`)));
 });

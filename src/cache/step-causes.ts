@@ -109,7 +109,7 @@ function lostCause(index: number, as: KnownAs, { fingerprints, previous }: Judge
 
 /** That the build before did not come to the end of a step that is still the same. */
 function endedBefore(index: number | undefined, previous: ComparedBuild): Cause | undefined {
-  if (index === undefined) return undefined;
+  if (index === undefined || previous.outcome === "succeeded") return undefined;
   const cause = (text: string): Cause => ({ kind: "failed-before", text });
   const own = previous.steps.find((record) => record.index === index);
   if (own?.outcome === "failed") return cause("it failed the last time");

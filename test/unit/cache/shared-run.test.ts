@@ -115,6 +115,29 @@ describe.each([["with a directory"], ["without one"]])("a run that is asked for 
     await expect(second.result).rejects.toBe(error);
   });
 
+  it("is run again for the others when its error is about who ran it", async () => {
+    const isEverybodys = (error: unknown): boolean => error !== "mine";
+    const three = Array.from({ length: 3 }, () => ask({ ...place(), isEverybodys }));
+    await three[0]!.begun;
+    three[0]!.emit("one");
+    three[0]!.fail("mine");
+    await expect(three[0]!.result).rejects.toBe("mine");
+    await three[1]!.begun;
+    three[1]!.emit("two");
+    three[1]!.fail("everybody's");
+    await expect(three[1]!.result).rejects.toBe("everybody's");
+    await expect(three[2]!.result).rejects.toBe("everybody's");
+    expect(three.map(({ events }) => events)).toEqual([
+      ["one"],
+      ["one", "taken over by self", "two"],
+      ["one", "taken over by self", "two"],
+    ]);
+    const alone = ask({ ...place(), isEverybodys });
+    await alone.begun;
+    alone.fail("mine");
+    await expect(alone.result).rejects.toBe("mine");
+  });
+
   it("goes on when who began it aborts, until the last one does", async () => {
     const [first, second, third] = [ask(place()), ask(place()), ask(place())];
     await first.begun;
@@ -430,7 +453,10 @@ describe("a run of another process", () => {
     for (let at = 0; at < whole.length; at += 3) {
       const changed = Buffer.from(whole);
       changed[at] = changed[at]! ^ 1;
-      writeFileSync(join(dir, `${key}.${processMark()}.abc.run1`), changed);
+      const file = join(dir, `${key}.${processMark()}.abc.run1`);
+      writeFileSync(file, changed);
+      // However long it takes to look at it, it is not taken for an old one.
+      utimesSync(file, Date.now() / 1000 + 60, Date.now() / 1000 + 60);
       const reader = ask({ silentMs: 60 });
       await reader.begun;
       expect(["one", "two"]).toEqual(expect.arrayContaining(reader.events.slice(0, -1)));

@@ -12,6 +12,8 @@ import { TreeVerifier, Verified, verifyShare } from "./verify-tree.js";
 
 /** Where manifests are kept between scans: the part of the cache index that scans need. */
 export interface ManifestStore {
+  /** Where it keeps them. Stores of one directory are one. Default: it is like no other. */
+  readonly dir?: string | undefined;
   /** `undefined` when there is none. */
   readBytes(kind: "trees", key: string): Promise<Uint8Array | undefined>;
   /** The bytes are not copied, and must not be changed. */
@@ -61,7 +63,18 @@ function pool(): WorkerPool<ScanTask, ScanAnswer> {
   return threads;
 }
 
-const walks = new WeakMap<ManifestStore, SharedWalks<ScannedTree>>();
+const walksByStore = new WeakMap<ManifestStore, SharedWalks<ScannedTree>>();
+const walksByPlace = new Map<string, SharedWalks<ScannedTree>>();
+
+function walksOf(store: ManifestStore): SharedWalks<ScannedTree> {
+  const { dir } = store;
+  const known = dir === undefined ? walksByStore.get(store) : walksByPlace.get(dir);
+  if (known !== undefined) return known;
+  const walks = new SharedWalks<ScannedTree>();
+  if (dir === undefined) walksByStore.set(store, walks);
+  else walksByPlace.set(dir, walks);
+  return walks;
+}
 
 /**
  * Scans a local tree. What has the stat that the last scan of the key saw is not read again; of an unchanged tree no file
@@ -72,7 +85,7 @@ const walks = new WeakMap<ManifestStore, SharedWalks<ScannedTree>>();
  * the clock was set back everything is. A file that changes while it is read is read again, five times at most. What
  * vanishes meanwhile is left out.
  *
- * Scans of one key at the same time in a process share walks, but never one that began before the scan was asked for.
+ * Scans of one key in one store at the same time in a process share walks, but never one that began before the scan was asked for.
  *
  * Rejects with
  * - `ERR_KILN_FILE_NOT_FOUND`, `ERR_KILN_FILE_UNREADABLE`, `ERR_KILN_INVALID_PATTERN` and `ERR_KILN_INVALID_ARGUMENT` as
@@ -84,13 +97,8 @@ export async function scanTree(source: ScanSource, options: ScanTreeOptions): Pr
   const { index, key, signal } = options;
   signal?.throwIfAborted();
   const scope = resolveScan(source);
-  let shared = walks.get(index);
-  if (shared === undefined) {
-    shared = new SharedWalks();
-    walks.set(index, shared);
-  }
   const threadsOption = options.threads ?? "auto";
-  return await shared.join(
+  return await walksOf(index).join(
     `${key} ${scope.digest.toString("hex")} ${threadsOption}`,
     (walkSignal) => scan(scope, { ...options, threads: threadsOption }, walkSignal),
     signal,

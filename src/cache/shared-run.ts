@@ -24,6 +24,11 @@ export interface SharedRunOptions<Result, Event> {
    * and the next begins anew.
    */
   readonly onTakeOver?: ((by: "self" | "other") => void) | undefined;
+  /**
+   * Whether an error is everybody's, as it says what is wrong with what was run; else it is about whoever ran it, who alone
+   * gets it, and another one runs it again. Default: all errors are everybody's.
+   */
+  readonly isEverybodys?: ((error: unknown) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** A process that runs it and gives no sign of life for so long is left behind, in milliseconds. Default 30 seconds. */
   readonly silentMs?: number | undefined;
@@ -46,8 +51,8 @@ const flights = new Map<string, object>();
  * events from the start and get the same result, or the same error.
  *
  * In one process it goes on until nobody wants it any more: who aborts gets the signal's reason, and the others go on. The
- * last to abort hears the events to the end, and gets what the run ends with. If who began it has left and it fails, it is run again by another: it may
- * have failed for what its owner closed.
+ * last to abort hears the events to the end, and gets what the run ends with. If who began it has left and it fails, it is
+ * run again by another: it may have failed for what its owner closed. So it is when it fails for reasons of its owner's.
  *
  * When the process that runs it is killed, ends it by its signal, stands still, or leaves a damaged file, one of the
  * others runs it, and the rest follow that one. Where `dir` cannot be written, each process runs for itself.
@@ -190,9 +195,13 @@ class Flight<Result, Event> {
     }
     isOver = true;
     // It may have failed for what its owner, who has left, closed or aborted.
-    const isNobodys = "error" in end && !this.#participants.has(owner);
+    const failed = "error" in end ? end : undefined;
+    const isNobodys =
+      failed !== undefined &&
+      (!this.#participants.has(owner) || owner.options.isEverybodys?.(failed.error) === false);
     await journal?.end(isNobodys ? { gone: true } : end);
     this.#owner = undefined;
+    if (isNobodys && this.#participants.delete(owner)) owner.end.reject(failed.error);
     if (isNobodys && this.#participants.size > 0) {
       this.#isTakenOver = true;
       return false;

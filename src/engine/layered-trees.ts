@@ -178,6 +178,7 @@ export class LayeredTrees {
         locate: this.#scan(question).locate,
         memo: shardMemo(index),
         blobs: index.blobs,
+        place: index.dir,
       });
     } catch (error) {
       if (isLocalReason(error)) return error.message;

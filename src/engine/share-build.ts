@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { sharedRun } from "../cache/shared-run.js";
+import { KilnError } from "../errors.js";
 import { createDeferred } from "../internal/deferred.js";
 import type { BuildEvent } from "../model/events.js";
+import { SolveError } from "../solver/solve-error.js";
 import { eventRetention, logsDropped } from "../solver/solve-event-retention.js";
 import type { BuildResult } from "./build.js";
 import { buildCodecs } from "./build-codecs.js";
@@ -28,8 +30,9 @@ export interface ShareBuildOptions {
 /**
  * Finds out who carries out a build that others, in this process or another, may be asking for right now.
  *
- * Resolves with the lead, or with the result once somebody else's build has ended well. Rejects with that one's error, or
- * the signal's reason.
+ * Resolves with the lead, or with the result once somebody else's build has ended well. Rejects with that one's error if it
+ * is about a step, or the signal's reason. Of other errors (a file that changed, a lost connection, missing credentials)
+ * nobody knows whether everyone would have got them: then another one leads.
  */
 export async function shareBuild(
   options: ShareBuildOptions,
@@ -46,11 +49,12 @@ export async function shareBuild(
     dropped: logsDropped,
     emit,
     signal,
+    isEverybodys: isAboutStep,
     onTakeOver: (by) =>
       emit({
         type: "phase",
         phase: "solve",
-        message: `the process that built this is gone: ${by === "self" ? "building it here" : "following another"}`,
+        message: `whoever built this did not finish: ${by === "self" ? "building it here" : "following another"}`,
         at: Date.now(),
       }),
     run(tell, wanted) {
@@ -69,4 +73,12 @@ export async function shareBuild(
   });
   shared.catch(() => {});
   return Promise.race([begun.promise, shared.then(({ result }) => ({ result }))]);
+}
+
+/** Whether a step failed, or took too long, whoever had it carried out. */
+function isAboutStep(error: unknown): boolean {
+  if (!(error instanceof KilnError)) return false;
+  const { code } = error;
+  if (code === "ERR_KILN_STEP_FAILED" || code === "ERR_KILN_STEP_TIMEOUT") return true;
+  return code === "ERR_KILN_SOLVE_FAILED" && error instanceof SolveError && error.step !== undefined;
 }

@@ -15,10 +15,11 @@ import { runSessionSolve } from "../solver/run-session-solve.js";
 import type { SolveAnswer } from "../solver/solve.js";
 import type { Solved } from "../solver/solve-request.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
+import type { SourceLock } from "../solver/source-lock/source-lock.js";
 import { appendTree } from "./append-tree.js";
 import { type BuildResult, summaryOf } from "./build.js";
 import { withBase, withStep } from "./build-error.js";
-import { identifyBuild, identityFacts } from "./build-identity.js";
+import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { withDevices } from "./device-rights.js";
 import { type Gathered, withRootfs } from "./gather.js";
@@ -72,6 +73,8 @@ export class SolvedBuild {
   #steps: readonly PlanStep[] = [];
   #emit: (event: BuildEvent) => void;
   #lead: BuildLead | undefined;
+  /** Another build may be what becomes of this one, and is recorded as that. */
+  #follows = false;
   #timeouts: StepTimeouts | undefined;
 
   constructor(job: BuildJob, client: Client, recorder: BuildRecorder) {
@@ -154,7 +157,7 @@ export class SolvedBuild {
         steps: this.#steps,
         commands: this.#commands,
       });
-      await this.#recorder.failed("failed", placed, { steps, platform, daemon: address });
+      if (!this.#follows) await this.#recorder.failed("failed", placed, { steps, platform, daemon: address });
       throw placed;
     } finally {
       this.#timeouts?.close();
@@ -233,7 +236,7 @@ export class SolvedBuild {
         await this.#recorder.verified(unsolved);
         throw new NothingToSolve({ result: unsolved.result });
       }
-      await this.#share(identity.key);
+      await this.#share(identity, resolved.lock);
     }
     this.#emit({
       type: "planned",
@@ -267,19 +270,33 @@ export class SolvedBuild {
   }
 
   /** Becomes the one who builds this, or throws what another made of it. */
-  async #share(identity: string): Promise<void> {
-    const { image, gathered, engine, emit } = this.#job;
-    if (whyNotShared(gathered) !== undefined) return;
-    // Docker's own store and published names mean what the daemon and the engine's options say.
-    const place = [this.#client.address, engine.images];
-    // Nobody's build is to end by another's patience.
-    const timeouts = image.steps.map(({ options }) => options?.timeoutMs ?? 0);
-    const key = digestHex(sha256(JSON.stringify(["run v1", identity, ...place, timeouts])));
+  async #share({ key: identity, plan }: BuildIdentity, lock: SourceLock | undefined): Promise<void> {
+    const { gathered, engine, emit } = this.#job;
+    const { credentials, uploads, entitlements, internal, sourceLock, pull } = gathered.settings;
+    // What is this build's alone cannot be told from what another one has of it.
+    if (whyNotShared(gathered) !== undefined || credentials !== undefined || uploads !== undefined) return;
+    const parts = [
+      "run v1",
+      identity,
+      // Docker's own store and published names mean what the daemon and the engine's options say.
+      ...[this.#client.address, engine.images],
+      // What the identity leaves out, as it makes no other image.
+      {
+        sourceLock,
+        pull,
+        lock,
+        entitlements,
+        internal,
+        timeouts: plan.steps.map(({ timeoutMs }) => timeoutMs),
+      },
+    ];
+    this.#follows = true;
     const shared = await shareBuild({
-      ...{ cacheDir: engine.cacheDir, key, emit },
+      ...{ cacheDir: engine.cacheDir, key: digestHex(sha256(JSON.stringify(parts))), emit },
       signal: this.#leave.signal,
     });
     if ("result" in shared) throw new NothingToSolve(shared);
+    this.#follows = false;
     const { lead } = shared;
     this.#lead = lead;
     this.#emit = lead.emit;

@@ -1,6 +1,7 @@
 import { open, rm } from "node:fs/promises";
 import { KilnError } from "../errors.js";
 import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
+import { SharedWork } from "../internal/shared-work.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
 import { isBlobWhole } from "../oci/blob-file.js";
@@ -50,6 +51,11 @@ export interface PackTreeOptions extends ShardOptions {
   readonly memo: ShardMemo;
   readonly blobs: LayerBlobs;
   /**
+   * Names the place of memo and blobs: trees that are packed for one place at the same time share the layers that they
+   * have in common. Default: they share nothing.
+   */
+  readonly place?: string | undefined;
+  /**
    * False packs in the caller's thread, which is blocked meanwhile: for programs without a session. Default
    * true.
    */
@@ -90,6 +96,9 @@ function packers(): WorkerPool<PackRequest, PackResponse> {
   return sharedPool;
 }
 
+/** Layers that are being packed in this process, by key and place. */
+const underWay = new SharedWork<LayerBlob>();
+
 /**
  * Makes deterministic layers of a tree, in shards: see {@link planShards}. A shard whose key the memo has is
  * not packed, whether or not its blob is still there: the daemon or the registry may well have it, and
@@ -109,15 +118,15 @@ function packers(): WorkerPool<PackRequest, PackResponse> {
 export async function packTree(options: PackTreeOptions): Promise<PackedTree> {
   const measure = await measureTree(options);
   const { layers, packed } = await new TreePacker(options, measure).run();
-  const underWay = new Map<string, Promise<string>>();
+  const opening = new Map<string, Promise<string>>();
   return {
     layers,
     packedShards: packed,
     openShard(digest, signal) {
-      let opened = underWay.get(digest);
+      let opened = opening.get(digest);
       if (opened === undefined) {
-        opened = openShard(options, measure, layers, digest).finally(() => underWay.delete(digest));
-        underWay.set(digest, opened);
+        opened = openShard(options, measure, layers, digest).finally(() => opening.delete(digest));
+        opening.set(digest, opened);
       }
       return untilAborted(opened, signal);
     },
@@ -174,9 +183,18 @@ class TreePacker {
   }
 
   async #pack(index: number, recipe: NumberedRecipe): Promise<void> {
-    const { contentBytes } = recipe;
-    const blob = await packToBlobs({ ...this.#options, signal: this.#signal }, recipe);
-    await this.#options.memo.put(recipe.key, blob);
+    const { contentBytes, key } = recipe;
+    const { memo, place } = this.#options;
+    // The recipe's own memory is used again for the next one.
+    const bytes = recipe.copy();
+    const pack = async (signal: AbortSignal): Promise<LayerBlob> => {
+      const packed = await packToBlobs({ ...this.#options, signal }, recipe, { bytes });
+      await memo.put(key, packed);
+      return packed;
+    };
+    const blob = await (place === undefined
+      ? pack(this.#signal)
+      : underWay.join(`${key} ${place}`, pack, this.#signal));
     this.#packed += 1;
     this.#bytes += contentBytes;
     this.#finish(index, recipe, blob);
@@ -205,7 +223,7 @@ async function openShard(
   let at = 0;
   for await (const recipe of shardRecipes(options, measure)) {
     if (at === index) {
-      await packToBlobs(options, recipe, digest);
+      await packToBlobs(options, recipe, { wanted: digest });
       return blobs.path(digest);
     }
     at += 1;
@@ -217,9 +235,11 @@ async function openShard(
 async function packToBlobs(
   { blobs, locate, signal, threads = true }: PackTreeOptions,
   recipe: NumberedRecipe,
-  wanted?: string,
+  {
+    bytes = recipe.copy(),
+    wanted,
+  }: { readonly bytes?: Uint8Array<ArrayBuffer>; readonly wanted?: string } = {},
 ): Promise<LayerBlob> {
-  const bytes = recipe.copy();
   const sources = recipe.contents.map(locate).join("\0");
   const out = await blobs.scratch();
   try {

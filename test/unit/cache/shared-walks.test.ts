@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { openCacheIndex } from "../../../src/cache/cache-index.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import { SharedWalks } from "../../../src/cache/shared-walks.js";
 import { temporaryTree } from "../fsutil/temporary-tree.js";
@@ -99,6 +100,23 @@ describe("scans of one key at the same time", () => {
     );
     expect(new Set(found.map(({ manifest }) => manifest)).size).toBe(1);
     expect(index.writes).toBe(1);
+  });
+
+  test("walk once though each has a store of its own, if that is one directory", async () => {
+    const root = temporaryTree({ a: "1", b: "2" });
+    const dir = temporaryTree({});
+    const stores = Array.from({ length: 3 }, () => openCacheIndex({ cacheDir: dir, env: {} }));
+    const found = await Promise.all(
+      stores.map((index) => scanTree({ kind: "dir", root }, { index, key: "0a", now: later })),
+    );
+    expect(new Set(found.map(({ manifest }) => manifest)).size).toBe(1);
+    const elsewhere = openCacheIndex({ cacheDir: temporaryTree({}), env: {} });
+    const [here, there] = await Promise.all(
+      [stores[0]!, elsewhere].map((index) =>
+        scanTree({ kind: "dir", root }, { index, key: "0a", now: later }),
+      ),
+    );
+    expect([here?.filesRead, there?.filesRead]).toEqual([0, 2]);
   });
 
   test("see what was changed before they were asked for, though one runs", async () => {

@@ -29,11 +29,11 @@ import { entry, scanEntries } from "./scan-entries.js";
 class Kept {
   readonly dir = temporaryDirectory();
   readonly known = new Map<string, LayerBlob>();
-  #scratches = 0;
+  scratches = 0;
   readonly blobs: PackTreeOptions["blobs"] = {
     path: (digest) => join(this.dir, digest),
     has: async (digest) => existsSync(join(this.dir, digest)),
-    scratch: async () => join(this.dir, `scratch-${this.#scratches++}`),
+    scratch: async () => join(this.dir, `scratch-${this.scratches++}`),
     keep: async (scratchFile, digest) => renameSync(scratchFile, join(this.dir, digest)),
   };
   readonly memo: PackTreeOptions["memo"] = {
@@ -212,6 +212,49 @@ test("after a change only its shard is packed", async () => {
   expect(after.packedShards).toBe(1);
   const known = new Set(before.layers.map(({ digest }) => digest));
   expect(after.layers.filter(({ digest }) => !known.has(digest))).toHaveLength(1);
+});
+
+test("trees that are packed for one place at once share layers, and fail each for itself", async () => {
+  const files = Object.fromEntries(
+    Array.from({ length: 40 }, (_, at) => [`d${at % 4}/f${at}`, `content ${at}`]),
+  );
+  const [root, same] = [temporaryTree(files), temporaryTree(files)];
+  const kept = new Kept();
+  const shared = { threads: true, place: kept.dir };
+  const trees = await Promise.all([root, same, root].map((one) => pack(one, kept, shared)));
+  expect(new Set(trees.map(({ layers }) => JSON.stringify(layers))).size).toBe(1);
+  expect(kept.scratches).toBe(trees[0]?.layers.length);
+  expect(kept.files()).toHaveLength(kept.scratches);
+
+  const other = new Kept();
+  const { memo, blobs } = other;
+  const entries = scanEntries(root);
+  appendFileSync(join(root, "d0/f0"), "more");
+  let asked = 0;
+  const options: Partial<PackTreeOptions> = {
+    ...{ threads: true, place: other.dir },
+    memo: {
+      ...memo,
+      get(key) {
+        asked += 1;
+        return memo.get(key);
+      },
+    },
+    blobs: {
+      ...blobs,
+      async scratch() {
+        // The second one has joined then.
+        while (asked < 2) await new Promise((resolve) => setImmediate(resolve));
+        return blobs.scratch();
+      },
+    },
+  };
+  const changing = pack(root, other, { ...options, entries: () => entries });
+  while (asked < 1) await new Promise((resolve) => setImmediate(resolve));
+  const [changed, whole] = await Promise.allSettled([changing, pack(same, other, options)]);
+  expect(changed).toMatchObject({ status: "rejected", reason: { code: "ERR_KILN_FILE_CHANGED" } });
+  expect(whole).toMatchObject({ status: "fulfilled", value: { layers: trees[0]?.layers } });
+  expect(other.files()).toHaveLength(trees[0]?.layers.length ?? 0);
 });
 
 test("a memo that is damaged is not believed, one that is wrong is found out", async () => {

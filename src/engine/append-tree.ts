@@ -1,7 +1,7 @@
 import { constants, copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
-import { randomId } from "../internal/random-id.js";
+import { unfinishedName } from "../internal/unfinished-file.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { Plan } from "../model/plan.js";
@@ -187,7 +187,7 @@ function finishedImage(
 
 async function copyWhole(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
-  const temporary = `${to}.${randomId()}.tmp`;
+  const temporary = unfinishedName(to);
   try {
     await copyFile(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
     await rename(temporary, to);

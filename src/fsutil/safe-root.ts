@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   constants,
@@ -7,6 +6,7 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
+  readdirSync,
   realpathSync,
   renameSync,
   rmdirSync,
@@ -15,6 +15,9 @@ import {
   utimesSync,
 } from "node:fs";
 import { KilnError } from "../errors.js";
+import { processMark } from "../internal/process-mark.js";
+import { randomId } from "../internal/random-id.js";
+import { isLeftover } from "../internal/unfinished-file.js";
 import { DirectoryHandles } from "./directory-handles.js";
 import { checkEntryPath, checkLinkTarget, splitPath } from "./entry-path.js";
 import { isMissing, systemErrorCode, unwritable } from "./file-errors.js";
@@ -23,6 +26,9 @@ import { SafeFile } from "./safe-file.js";
 
 /** How renaming a file onto a directory fails. */
 const DIRECTORY_IN_THE_WAY: ReadonlySet<string | undefined> = new Set(["EISDIR", "EEXIST", "ENOTEMPTY"]);
+
+/** How names begin that files have until they are whole. */
+const temporaryPrefix = ".kiln-";
 
 /** What a directory gets once everything is in it. */
 export interface EntryMetadata {
@@ -39,6 +45,7 @@ export interface EntryMetadata {
  * or opened: paths must be clean and relative ({@link checkEntryPath}), and no symlink below the root is
  * followed, at any component. What is in the way is replaced in one step (files, symlinks), kept
  * (directories for directories), or refused (a directory that is not empty where something else must go).
+ * What a process that is no more left unfinished in a directory is removed.
  * Owners are the process's own.
  *
  * Calls are synchronous: each is a few system calls. All throw `ERR_KILN_UNSAFE_PATH` for paths,
@@ -49,7 +56,7 @@ export class SafeRoot {
   /** The root's real path. */
   readonly path: string;
   readonly #handles: DirectoryHandles;
-  readonly #temporaryPrefix = `.kiln-${randomBytes(9).toString("base64url")}-`;
+  readonly #temporarySuffix = `.${processMark()}.${randomId()}.tmp`;
   #temporaries = 0;
 
   private constructor(path: string, handles: DirectoryHandles) {
@@ -65,7 +72,9 @@ export class SafeRoot {
     try {
       mkdirSync(directory, { recursive: true });
       const path = realpathSync(directory);
-      return new SafeRoot(path, new DirectoryHandles(path, options.descriptors));
+      const root = new SafeRoot(path, new DirectoryHandles(path, options.descriptors));
+      root.#sweep("");
+      return root;
     } catch (error) {
       throw unwritable(directory, error);
     }
@@ -87,6 +96,7 @@ export class SafeRoot {
           // What comes must fit in, whatever the directory allowed before; its mode is set at the end.
           chmodSync(`${this.#handles.locate(path)}/.`, (found.mode & 0o7777) | 0o700);
         }
+        if (found.isDirectory()) this.#sweep(path);
       }
     });
   }
@@ -165,7 +175,17 @@ export class SafeRoot {
   /** A name that no entry has: its random part is not known to whoever chose the entries' names. */
   #temporaryName(): string {
     this.#temporaries += 1;
-    return `${this.#temporaryPrefix}${this.#temporaries}.tmp`;
+    return `${temporaryPrefix}${this.#temporaries}${this.#temporarySuffix}`;
+  }
+
+  /** Removes files that processes which were killed left unfinished in a directory, as far as it may be read. */
+  #sweep(directory: string): void {
+    const place = this.#handles.locate(directory);
+    for (const name of attemptOr([], () => readdirSync(`${place}/.`))) {
+      if (!name.startsWith(temporaryPrefix) || !isLeftover(name)) continue;
+      // A directory may have such a name.
+      attemptOr(undefined, () => unlinkSync(`${place}/${name}`));
+    }
   }
 
   /** Gives a finished file its name. */
@@ -224,4 +244,14 @@ function notAFile(path: string, existing: string): KilnError {
     "ERR_KILN_UNSAFE_PATH",
     `refused the hard link ${JSON.stringify(path)}: ${JSON.stringify(existing)} is no regular file`,
   );
+}
+
+/** What a call gives, or something else where the system refuses it. */
+function attemptOr<T>(otherwise: T, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return otherwise;
+  }
 }

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { randomId } from "../internal/random-id.js";
+import { unfinishedName } from "../internal/unfinished-file.js";
 import { annotationKeys, type Descriptor } from "./descriptor.js";
 import { digestHex, sha256 } from "./digest.js";
 import type { ImageIndex } from "./manifest.js";
@@ -85,7 +85,7 @@ async function readManifests(file: string): Promise<readonly Descriptor[]> {
 }
 
 async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${randomId()}.tmp`;
+  const temporary = unfinishedName(path);
   await writeFile(temporary, content, { flag: "wx" });
   await rename(temporary, path);
 }

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { FileVersion } from "../internal/file-version.js";
+import { processMark } from "../internal/process-mark.js";
 import { randomId } from "../internal/random-id.js";
 import { isBlobWhole } from "../oci/blob-file.js";
 import { type Digest, digestHex, isDigest } from "../oci/digest.js";
@@ -131,13 +132,25 @@ export function writableLayoutStore(
     async begin() {
       const ingest = join(dir, "ingest");
       await mkdir(join(dir, "blobs", "sha256"), { recursive: true });
-      await mkdir(ingest, { recursive: true });
-      const temporary = join(ingest, randomId());
-      return createWriter(temporary, await open(temporary, "wx"), (digest) =>
+      const temporary = join(ingest, `${processMark()}.${randomId()}`);
+      return createWriter(temporary, await openNew(temporary), (digest) =>
         join(dir, "blobs", "sha256", digestHex(digest)),
       );
     },
   };
+}
+
+/** Opens a new file; makes its directory, which who finishes the layout removes when it is empty. */
+async function openNew(path: string): Promise<FileHandle> {
+  for (let attempt = 1; ; attempt += 1) {
+    await mkdir(dirname(path), { recursive: true });
+    try {
+      return await open(path, "wx");
+    } catch (error) {
+      if (attempt === 3) throw error;
+      absent(error);
+    }
+  }
 }
 
 function createWriter(temporary: string, file: FileHandle, pathOf: (digest: Digest) => string): BlobWriter {

@@ -5,7 +5,7 @@ import { finished } from "node:stream/promises";
 import { status } from "@grpc/grpc-js";
 import { receiveTree } from "../fsutil/receive.js";
 import { FileSend } from "../gen/moby/filesync/v1/filesync_pb.js";
-import { randomId } from "../internal/random-id.js";
+import { unfinishedName } from "../internal/unfinished-file.js";
 import { decodeBytesMessage } from "../rpc/bytes-message.js";
 import { packetChannel } from "./grpc/packet-channel.js";
 import type { ServerCall } from "./grpc/server-call.js";
@@ -100,7 +100,7 @@ function receive(call: ServerCall, target: FileSendTarget): Promise<void> {
 }
 
 async function receiveFile(call: ServerCall, path: string): Promise<void> {
-  const temporary = `${path}.${randomId()}.part`;
+  const temporary = unfinishedName(path);
   try {
     await pour(call, createWriteStream(temporary, { flags: "wx" }));
     await rename(temporary, path);

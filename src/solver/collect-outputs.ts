@@ -1,6 +1,7 @@
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KilnError } from "../errors.js";
+import { sweepScratchDirectories } from "../internal/scratch-directory.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { Descriptor } from "../oci/descriptor.js";
 import type { Digest } from "../oci/digest.js";
@@ -96,7 +97,10 @@ async function finishLayout(output: OciLayoutOutput, session: SessionServices): 
   await initOciLayout(output.dir);
   const descriptor = await describeBlob(output.dir, digest);
   await updateOciIndex(output.dir, descriptor, layoutNames(output.options.name));
-  await rm(join(output.dir, "ingest"), { recursive: true, force: true });
+  const ingest = join(output.dir, "ingest");
+  await sweepScratchDirectories(ingest);
+  // Unless another build is writing into the layout.
+  await rmdir(ingest).catch(() => {});
   return digest;
 }
 

@@ -1,12 +1,13 @@
 import { mkdir, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { KilnError } from "../errors.js";
+import { sweepUnfinished } from "../internal/unfinished-file.js";
 import type { Output } from "./outputs.js";
 
 /**
  * Makes sure that outputs on this machine can be written, before a daemon works for them.
  *
- * Creates missing directories. Rejects with `ERR_KILN_OUTPUT_EXISTS` when a file stands where a directory
+ * Creates missing directories, and removes what processes that were killed left of the same outputs. Rejects with `ERR_KILN_OUTPUT_EXISTS` when a file stands where a directory
  * should, or the other way round, and with `ERR_KILN_FILE_UNREADABLE` when one cannot be made.
  */
 export async function prepareOutputs(outputs: readonly Output[]): Promise<void> {
@@ -16,6 +17,9 @@ export async function prepareOutputs(outputs: readonly Output[]): Promise<void> 
       case "docker-image":
         break;
       case "oci-layout":
+        await makeDirectory(output.dir);
+        for (const dir of [output.dir, join(output.dir, "blobs", "sha256")]) await sweepUnfinished(dir);
+        break;
       case "local":
         await makeDirectory(output.dir);
         break;
@@ -24,6 +28,8 @@ export async function prepareOutputs(outputs: readonly Output[]): Promise<void> 
       case "tar":
         if (typeof output.target !== "string") break;
         await makeDirectory(dirname(output.target));
+        await sweepUnfinished(dirname(output.target), basename(output.target));
+        await sweepUnfinished(dirname(output.target), `.${basename(output.target)}`);
         if ((await kindOf(output.target)) === "directory") {
           throw new KilnError(
             "ERR_KILN_OUTPUT_EXISTS",

@@ -3,7 +3,7 @@ import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { randomId } from "../internal/random-id.js";
+import { unfinishedName } from "../internal/unfinished-file.js";
 import type { LayoutEntry } from "../oci/layout-entries.js";
 import { layoutTar } from "../oci/layout-tar.js";
 import type { OciLayoutOutput, OciTarOutput, Output } from "./outputs.js";
@@ -29,7 +29,7 @@ export function stagedTar(outputs: readonly Output[]): StagedTar | undefined {
   const output = outputs.find(isFileTar);
   if (output === undefined) return undefined;
   const { target, options } = output;
-  const dir = join(dirname(target), `.${basename(target)}.${randomId()}.part`);
+  const dir = unfinishedName(join(dirname(target), `.${basename(target)}`));
   return { output, layout: { type: "oci-layout", dir, options } };
 }
 

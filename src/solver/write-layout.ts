@@ -6,7 +6,7 @@ import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { KilnError } from "../errors.js";
-import { randomId } from "../internal/random-id.js";
+import { unfinishedName } from "../internal/unfinished-file.js";
 import type { LayoutEntry } from "../oci/layout-entries.js";
 import { layoutTar } from "../oci/layout-tar.js";
 
@@ -61,7 +61,7 @@ async function writeFileWhole(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomId()}.part`;
+  const temporary = unfinishedName(file);
   try {
     await writeTar(temporary, entries, signal);
     await rename(temporary, file);
@@ -87,7 +87,7 @@ async function writeDirectory(
 ): Promise<void> {
   const place = dir.replace(/\/+$/, "") || dir;
   await mkdir(dirname(place), { recursive: true });
-  const temporary = `${place}.${randomId()}.part`;
+  const temporary = unfinishedName(place);
   try {
     await mkdir(join(temporary, "blobs", "sha256"), { recursive: true });
     for (const { path, read, mode } of entries) {

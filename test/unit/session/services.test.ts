@@ -223,7 +223,7 @@ describe("the file receiver", () => {
         onProblem: (_id, error) => problems.push(error),
       }),
     );
-    const halves = (): readonly string[] => readdirSync(dir).filter((name) => name.includes(".part"));
+    const halves = (): readonly string[] => readdirSync(dir).filter((name) => name.includes(".tmp"));
     const close = await resetCall(
       join(dir, "s.sock"),
       path,

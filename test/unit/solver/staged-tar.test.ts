@@ -20,7 +20,7 @@ describe("an OCI tar that is packed here", () => {
     const file = ociTar("/out/image.tar", { name: "n" });
     expect(stagedTar([localDir("d"), file, ociTar("/out/second.tar")])).toMatchObject({
       output: file,
-      layout: { type: "oci-layout", dir: expect.stringMatching(/^\/out\/\.image\.tar\..+\.part$/) },
+      layout: { type: "oci-layout", dir: expect.stringMatching(/^\/out\/\.image\.tar\..+\.tmp$/) },
     });
     expect(stagedTar([file, ociLayout("d")])).toBeUndefined();
     expect(stagedTar([ociTar(() => undefined), dockerTar("/out/docker.tar")])).toBeUndefined();

@@ -1,14 +1,16 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCacheIndex } from "../../src/cache/cache-index.js";
 import { asStoredBuild } from "../../src/cache/stored-build.js";
-import { Image, Secret } from "../../src/index.js";
+import { Image, ociLayout, Secret } from "../../src/index.js";
 import { custom, type Edit, edits, plain } from "../unit/cache/edits.js";
 import type { Scene } from "../unit/cache/scene.js";
 import { type CarriedOut, Stage } from "./support/carried-out.js";
 import { describeOneEngine } from "./support/engines.js";
+import { runCli } from "./support/run-cli.js";
 import { StandInBases } from "./support/stand-in-bases.js";
 
 let dir: string;
@@ -113,24 +115,6 @@ describeOneEngine("older", "why steps run", ({ address }) => {
     expect(mended.foreseen).toEqual(mended.happened);
   });
 
-  it.concurrent("is that the daemon no longer had them, which no forecast can know", async () => {
-    await using stage = await open("lost");
-    const mark = Math.random().toString(36).slice(2);
-    const image = commands(": one", `echo ${mark} > /mark`);
-    await stage.build(scene(image));
-    const client = await stage.engine.client();
-    const { records } = await client.diskUsage();
-    const made = records.filter(({ description }) => description.includes(mark));
-    // No filter would prune all.
-    expect(made.length).toBeGreaterThan(0);
-    const { records: removed } = await client.prune({ filter: made.map(({ id }) => ({ id })) });
-    expect(removed.length).toBeGreaterThan(0);
-    const again = await stage.carryOut(scene(image));
-    expect(causesOf(again)).toEqual({ 2: ["daemon-lost", "the daemon no longer had it"] });
-    expect(again.foreseen.map(([what]) => what)).toEqual(["cached", "cached", "cached"]);
-    expect(again.explained).toEqual(again.happened);
-  });
-
   // There is one epoch, and one version of the package: what an older one did is written into its record.
   it.concurrent.each([
     ["another builder version", "builderVersion", "builder version changed: 2026.05 → 2026.11"],
@@ -158,5 +142,93 @@ describeOneEngine("older", "why steps run", ({ address }) => {
     });
     expect(updated.foreseen).toEqual(updated.happened);
     expect(updated.explained).toEqual(updated.happened);
+  });
+
+  it.concurrent("is told alike where a tree goes as layers, solved or appended", async () => {
+    await using stage = await open("layers");
+    const many = Object.fromEntries(
+      Array.from({ length: 1100 }, (_, at) => [`src/d${at % 9}/f${at}`, `${at}`]),
+    );
+    const copied = Image.fromRegistry("busybox:latest").addLocalDir("src", "/src", { copy: true });
+    for (const [image, outputs] of [
+      [copied.runCommands("ls /src > /listed"), []],
+      [copied, [ociLayout(join(dir, "layers", "out"))]],
+    ] as const) {
+      const edited = { ...many, "src/d0/f0": `other ${outputs.length}` };
+      await stage.build(scene(image, { files: many }), { outputs });
+      const changed = await stage.carryOut(scene(image, { files: edited }), { outputs });
+      expect(causesOf(changed)).toEqual({
+        1: ["files", "1 of 1,100 files changed: d0/f0"],
+        ...(outputs.length === 0 ? { 2: ["earlier-step", "step 2 addLocalDir before it changed"] } : {}),
+      });
+      expect(changed.foreseen).toEqual(changed.happened);
+      expect(changed.explained).toEqual(changed.happened);
+    }
+  });
+
+  it.concurrent("is said by kiln plan, kiln build and kiln explain in the same words", async () => {
+    await using stage = await open("cli");
+    await stage.set(scene(commands(": one")));
+    const place = join(dir, "cli");
+    const recipe = join(place, "recipe.mjs");
+    const write = (body: string): void =>
+      writeFileSync(
+        recipe,
+        `import { Image } from ${JSON.stringify(fileURLToPath(new URL("../../dist/index.js", import.meta.url)))};
+const base = Image.fromRegistry(${JSON.stringify(`${bases.mirror("cli")}/library/busybox:latest`)});
+export default base${body};
+`,
+      );
+    const kiln = async (...args: readonly string[]): Promise<string> => {
+      const { code, stdout, stderr } = await runCli(args, { env: stage.env, cwd: place });
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+      return stdout;
+    };
+    const build = async (): Promise<string> =>
+      JSON.parse(await kiln("build", recipe, "--host", address, "--json")).ref;
+    write('.runCommands("echo 1 > /a").runCommands("echo 2 > /b")');
+    const first = await build();
+    write('.env({ A: "1" }).runCommands("echo 1 > /a").runCommands("echo 3 > /b")');
+    const told = ["step 2 env before it is new", 'command changed: "echo 2 > /b" → "echo 3 > /b"'];
+    const plan = await kiln("plan", recipe, "--host", address);
+    for (const text of told) expect(plan).toContain(text);
+    const second = await build();
+    const explained = await kiln("explain");
+    expect(explained).toContain(`build ${second} of `);
+    for (const text of told) expect(explained).toContain(text);
+    expect(await kiln("explain", first.slice(0, 8))).toContain("first build of this chain");
+    const between = await kiln("explain", first, second);
+    expect(between).toContain(`beside ${first} of `);
+    for (const text of told) expect(between).toContain(text);
+    // The other way round, as no build was.
+    const back = JSON.parse(await kiln("explain", second, first, "--json"));
+    expect(back.steps.map(({ cause }: { cause?: { text: string } }) => cause?.text)).toEqual([
+      undefined,
+      "step 2 env before it was removed",
+      'command changed: "echo 3 > /b" → "echo 2 > /b"',
+    ]);
+  });
+
+  // On its own: after a prune, of whatever, daemons may know no more what else they have.
+  it("is that the daemon no longer had them, which no forecast can know", async () => {
+    await using stage = await open("lost");
+    const mark = Math.random().toString(36).slice(2);
+    const image = commands(": one", `echo ${mark} > /mark`);
+    await stage.build(scene(image));
+    const client = await stage.engine.client();
+    const { records } = await client.diskUsage();
+    const made = records.filter(({ description }) => description.includes(mark));
+    // No filter would prune all.
+    expect(made.length).toBeGreaterThan(0);
+    const { records: removed } = await client.prune({ filter: made.map(({ id }) => ({ id })) });
+    expect(removed.length).toBeGreaterThan(0);
+    const again = await stage.carryOut(scene(image));
+    const causes = causesOf(again);
+    expect(causes).toHaveProperty("2");
+    expect(causes).toEqual(
+      all("daemon-lost", "the daemon no longer had it", Object.keys(causes).map(Number)),
+    );
+    expect(again.foreseen.map(([what]) => what)).toEqual(["cached", "cached", "cached"]);
+    expect(again.explained).toEqual(again.happened);
   });
 });

@@ -66,13 +66,13 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Builds a scene. */
-  async build(scene: Scene): Promise<BuildResult> {
-    return this.engine.build(scene.image, await this.set(scene)).result;
+  async build(scene: Scene, more: BuildOptions = {}): Promise<BuildResult> {
+    return this.engine.build(scene.image, { ...(await this.set(scene)), ...more }).result;
   }
 
   /** Plans a scene and builds it; returns what was foreseen, what happened, and what is said of it later. */
-  async carryOut(scene: Scene): Promise<CarriedOut> {
-    const options = await this.set(scene);
+  async carryOut(scene: Scene, more: BuildOptions = {}): Promise<CarriedOut> {
+    const options = { ...(await this.set(scene)), ...more };
     const { forecast } = await this.engine.plan(scene.image, options);
     const result = await this.engine.build(scene.image, options).result;
     const { steps } = await this.engine.explain({ build: result.ref });

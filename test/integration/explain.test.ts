@@ -5,12 +5,13 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCacheIndex } from "../../src/cache/cache-index.js";
 import { asStoredBuild } from "../../src/cache/stored-build.js";
-import { Image, ociLayout, Secret } from "../../src/index.js";
-import { custom, type Edit, edits, plain } from "../unit/cache/edits.js";
+import { Image, Secret } from "../../src/index.js";
+import { custom, plain } from "../unit/cache/edits.js";
 import type { Scene } from "../unit/cache/scene.js";
-import { type CarriedOut, Stage } from "./support/carried-out.js";
+import { carryOutEdit, tellingEdits } from "./support/carry-out-edit.js";
 import { describeOneEngine } from "./support/engines.js";
 import { runCli } from "./support/run-cli.js";
+import { alike, causesOf, Stage } from "./support/stage.js";
 import { StandInBases } from "./support/stand-in-bases.js";
 
 let dir: string;
@@ -23,63 +24,37 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Why each step ran, as kind and text by index. */
-function causesOf({ happened }: CarriedOut): Readonly<Record<number, readonly unknown[]>> {
-  return Object.fromEntries(
-    happened.flatMap(([what, cause], index) =>
-      what === "run" ? [[index, [cause?.kind, cause?.text]] as const] : [],
-    ),
-  );
-}
-
-/** The same for some steps alike. */
-const all = (kind: string, text: string, indices: readonly number[]) =>
-  Object.fromEntries(indices.map((index) => [index, [kind, text]]));
-
 const scene = (image: Image, world: Scene["world"] = {}): Scene => ({ image, world });
 
 const commands = (...lines: readonly string[]): Image =>
   lines.reduce((image, line) => image.runCommands(line), Image.fromRegistry("busybox:latest"));
 
-describeOneEngine("older", "why steps run", ({ address }) => {
-  const open = (at: string, own = at, platforms?: readonly string[]): Promise<Stage> =>
-    Stage.open({ address, bases, at, dir: join(dir, own), platforms });
+/** What the CLI tells as JSON of a build or a plan. */
+interface Told {
+  readonly ref: string;
+  readonly steps: readonly { readonly cause?: { readonly text: string } }[];
+}
 
-  /** Most edits start from one chain, which need not be built for each. */
-  function placeOf({ before, runs, needs }: Edit, own: string): string {
-    const alone = needs !== undefined || Object.values(runs).some(([kind]) => kind === "forced");
-    return before === plain && !alone ? "plain" : own;
-  }
+describeOneEngine("older", "why steps run", ({ address }) => {
+  const open = (name: string): Promise<Stage> =>
+    Stage.open({ address, bases, at: name, dir: join(dir, name) });
 
   describe("after a change of", () => {
-    const possible = edits.filter(({ needs }) => needs !== "device");
-    it.concurrent.each(possible.map((edit, index) => [edit.name, edit, `edit-${index}`] as const))(
-      "%s is foreseen, and said afterwards",
-      async (_name, edit, own) => {
-        const { before, after, runs, needs } = edit;
-        const platforms = needs === "platform" ? ["linux/amd64", "linux/arm64"] : undefined;
-        await using stage = await open(placeOf(edit, own), own, platforms);
-        await stage.build(before);
-        const carriedOut = await stage.carryOut(after);
-        expect(causesOf(carriedOut)).toEqual(
-          Object.fromEntries(
-            Object.entries(runs).map(([at, [kind, text]]) => [
-              at,
-              [kind, typeof text === "string" ? text : expect.stringMatching(text)],
-            ]),
-          ),
-        );
-        expect(carriedOut.foreseen).toEqual(carriedOut.happened);
-        expect(carriedOut.explained).toEqual(carriedOut.happened);
-      },
-    );
+    it("something run is one of at least forty", () => {
+      const running = tellingEdits.filter(([, { runs }]) => Object.keys(runs).length > 0);
+      expect(running.length).toBeGreaterThanOrEqual(40);
+    });
+
+    it.concurrent.each(tellingEdits)("%s is foreseen, and said afterwards", async (_name, edit, own) => {
+      await carryOutEdit(edit, { address, bases, at: own, dir: join(dir, own) });
+    });
   });
 
   it.concurrent("is nothing after an edit that is undone", async () => {
     await using stage = await open("undone");
     const other = scene(plain.image, { files: { ...plain.world.files, "src/app.py": "print(2)" } });
     const first = await stage.carryOut(plain);
-    expect(causesOf(first)).toEqual(all("first-build", "first build of this chain", [0, 2, 3, 4]));
+    expect(causesOf(first)).toEqual(alike("first-build", "first build of this chain", [0, 2, 3, 4]));
     expect(first.foreseen).toEqual(first.happened);
     expect(Object.keys(causesOf(await stage.carryOut(other)))).toEqual(["3", "4"]);
     const undone = await stage.carryOut(plain);
@@ -92,7 +67,7 @@ describeOneEngine("older", "why steps run", ({ address }) => {
     const image = commands(": one", ": two");
     await stage.build(scene(image));
     const apart = await stage.carryOut(scene(image, { nonce: "any" }));
-    expect(causesOf(apart)).toEqual(all("forced", "forced", [1, 2]));
+    expect(causesOf(apart)).toEqual(alike("forced", "forced", [1, 2]));
     expect(apart.foreseen).toEqual(apart.happened);
     const later = await stage.carryOut(scene(image));
     expect(causesOf(later)).toEqual({});
@@ -144,68 +119,54 @@ describeOneEngine("older", "why steps run", ({ address }) => {
     expect(updated.explained).toEqual(updated.happened);
   });
 
-  it.concurrent("is told alike where a tree goes as layers, solved or appended", async () => {
-    await using stage = await open("layers");
+  it.concurrent("is said by kiln plan, kiln build and kiln explain in the same words", async () => {
+    await using stage = await open("cli");
     const many = Object.fromEntries(
       Array.from({ length: 1100 }, (_, at) => [`src/d${at % 9}/f${at}`, `${at}`]),
     );
-    const copied = Image.fromRegistry("busybox:latest").addLocalDir("src", "/src", { copy: true });
-    for (const [image, outputs] of [
-      [copied.runCommands("ls /src > /listed"), []],
-      [copied, [ociLayout(join(dir, "layers", "out"))]],
-    ] as const) {
-      const edited = { ...many, "src/d0/f0": `other ${outputs.length}` };
-      await stage.build(scene(image, { files: many }), { outputs });
-      const changed = await stage.carryOut(scene(image, { files: edited }), { outputs });
-      expect(causesOf(changed)).toEqual({
-        1: ["files", "1 of 1,100 files changed: d0/f0"],
-        ...(outputs.length === 0 ? { 2: ["earlier-step", "step 2 addLocalDir before it changed"] } : {}),
-      });
-      expect(changed.foreseen).toEqual(changed.happened);
-      expect(changed.explained).toEqual(changed.happened);
-    }
-  });
-
-  it.concurrent("is said by kiln plan, kiln build and kiln explain in the same words", async () => {
-    await using stage = await open("cli");
-    await stage.set(scene(commands(": one")));
-    const place = join(dir, "cli");
-    const recipe = join(place, "recipe.mjs");
-    const write = (body: string): void =>
+    const { cwd = "" } = await stage.set(scene(commands(": any"), { files: many }));
+    const recipe = join(cwd, "recipe.mjs");
+    const write = (command: string): void =>
       writeFileSync(
         recipe,
         `import { Image } from ${JSON.stringify(fileURLToPath(new URL("../../dist/index.js", import.meta.url)))};
-const base = Image.fromRegistry(${JSON.stringify(`${bases.mirror("cli")}/library/busybox:latest`)});
-export default base${body};
+export default Image.fromRegistry(${JSON.stringify(`${bases.mirror("cli")}/library/busybox:latest`)})
+  .addLocalDir("src", "/src", { copy: true })
+  .runCommands(${JSON.stringify(command)});
 `,
       );
     const kiln = async (...args: readonly string[]): Promise<string> => {
-      const { code, stdout, stderr } = await runCli(args, { env: stage.env, cwd: place });
+      const { code, stdout, stderr } = await runCli(args, { env: stage.env, cwd });
       expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
       return stdout;
     };
-    const build = async (): Promise<string> =>
-      JSON.parse(await kiln("build", recipe, "--host", address, "--json")).ref;
-    write('.runCommands("echo 1 > /a").runCommands("echo 2 > /b")');
-    const first = await build();
-    write('.env({ A: "1" }).runCommands("echo 1 > /a").runCommands("echo 3 > /b")');
-    const told = ["step 2 env before it is new", 'command changed: "echo 2 > /b" → "echo 3 > /b"'];
+    const json = async (...args: readonly string[]): Promise<Told> =>
+      JSON.parse(await kiln(...args, "--json"));
+    const textsOf = ({ steps }: Told) => steps.map(({ cause }) => cause?.text);
+    write("echo 1 > /a");
+    const first = await json("build", recipe, "--host", address);
+    expect(textsOf(first)).toEqual(Array(3).fill("first build of this chain"));
+    write("echo 2 > /a");
+    await stage.set(scene(plain.image, { files: { ...many, "src/d0/f0": "other" } }));
+    const told = ["1 of 1,100 files changed: d0/f0", 'command changed: "echo 1 > /a" → "echo 2 > /a"'];
     const plan = await kiln("plan", recipe, "--host", address);
+    expect(plan).toContain("src as layers");
     for (const text of told) expect(plan).toContain(text);
-    const second = await build();
+    expect(textsOf(await json("plan", recipe, "--host", address))).toEqual([undefined, ...told]);
+    const second = await json("build", recipe, "--host", address);
+    expect(textsOf(second)).toEqual([undefined, ...told]);
     const explained = await kiln("explain");
-    expect(explained).toContain(`build ${second} of `);
+    expect(explained).toContain(`build ${second.ref} of `);
     for (const text of told) expect(explained).toContain(text);
-    expect(await kiln("explain", first.slice(0, 8))).toContain("first build of this chain");
-    const between = await kiln("explain", first, second);
-    expect(between).toContain(`beside ${first} of `);
+    expect(await kiln("explain", first.ref.slice(0, 8))).toContain("first build of this chain");
+    const between = await kiln("explain", first.ref, second.ref);
+    expect(between).toContain(`beside ${first.ref} of `);
     for (const text of told) expect(between).toContain(text);
     // The other way round, as no build was.
-    const back = JSON.parse(await kiln("explain", second, first, "--json"));
-    expect(back.steps.map(({ cause }: { cause?: { text: string } }) => cause?.text)).toEqual([
+    expect(textsOf(await json("explain", second.ref, first.ref))).toEqual([
       undefined,
-      "step 2 env before it was removed",
-      'command changed: "echo 3 > /b" → "echo 2 > /b"',
+      "1 of 1,100 files changed: d0/f0",
+      'command changed: "echo 2 > /a" → "echo 1 > /a"',
     ]);
   });
 
@@ -226,7 +187,7 @@ export default base${body};
     const causes = causesOf(again);
     expect(causes).toHaveProperty("2");
     expect(causes).toEqual(
-      all("daemon-lost", "the daemon no longer had it", Object.keys(causes).map(Number)),
+      alike("daemon-lost", "the daemon no longer had it", Object.keys(causes).map(Number)),
     );
     expect(again.foreseen.map(([what]) => what)).toEqual(["cached", "cached", "cached"]);
     expect(again.explained).toEqual(again.happened);

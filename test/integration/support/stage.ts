@@ -138,3 +138,21 @@ function told(outcome: BuildResult["steps"][number]["outcome"]): StepTold[0] {
 function familiar(ref: string): string {
   return ref.replace(/^docker\.io\/(?:library\/)?/, "");
 }
+
+/** Why each step ran, as kind and text by index. */
+export function causesOf({ happened }: CarriedOut): Readonly<Record<string, readonly unknown[]>> {
+  return Object.fromEntries(
+    happened.flatMap(([what, cause], index) =>
+      what === "run" ? [[index, [cause?.kind, cause?.text]] as const] : [],
+    ),
+  );
+}
+
+/** What {@link causesOf} is where some steps ran for the same reason. */
+export function alike(
+  kind: Cause["kind"],
+  text: string,
+  steps: readonly (number | string)[],
+): ReturnType<typeof causesOf> {
+  return Object.fromEntries(steps.map((index) => [index, [kind, text]]));
+}

@@ -44,7 +44,7 @@ export default defineConfig({
           // Of the integration tests those that have cases too long for `npm test`.
           include: [
             "test/soak/**/*.test.ts",
-            "test/integration/{explain,python-steps,to-dockerfile}.test.ts",
+            "test/integration/{python-steps,to-dockerfile}.test.ts",
           ],
           env: { KILN_TEST_LONG: "1" },
           setupFiles: [ownCache],

@@ -193,7 +193,7 @@ describeOneEngine("modern", "builds that are the same", ({ address }) => {
         new Watched(engine, limited, { outputs: [] }),
         new Watched(engine, image(), { outputs: [], internal: true }),
         new Watched(engine, image(), { outputs: [], sourceLock: out("lock") }),
-        new Watched(engine, image(), { outputs: [], credentials: () => undefined }),
+        new Watched(engine, image(), { outputs: [], credentials: async () => undefined }),
         new Watched(engine, image(), { outputs: [], ignoreCache: true }),
         new Watched(engine, image(), { outputs: [], ignoreCache: true }),
         new Watched(off, image(), { outputs: [] }),

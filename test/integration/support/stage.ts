@@ -66,13 +66,13 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Builds a scene. */
-  async build(scene: Scene): Promise<BuildResult> {
-    return this.engine.build(scene.image, await this.set(scene)).result;
+  async build(scene: Scene, more: BuildOptions = {}): Promise<BuildResult> {
+    return this.engine.build(scene.image, { ...(await this.set(scene)), ...more }).result;
   }
 
   /** Plans a scene and builds it; returns what was foreseen, what happened, and what is said of it later. */
-  async carryOut(scene: Scene): Promise<CarriedOut> {
-    const options = await this.set(scene);
+  async carryOut(scene: Scene, more: BuildOptions = {}): Promise<CarriedOut> {
+    const options = { ...(await this.set(scene)), ...more };
     const { forecast } = await this.engine.plan(scene.image, options);
     const result = await this.engine.build(scene.image, options).result;
     const { steps } = await this.engine.explain({ build: result.ref });
@@ -137,4 +137,22 @@ function told(outcome: BuildResult["steps"][number]["outcome"]): StepTold[0] {
 
 function familiar(ref: string): string {
   return ref.replace(/^docker\.io\/(?:library\/)?/, "");
+}
+
+/** Why each step ran, as kind and text by index. */
+export function causesOf({ happened }: CarriedOut): Readonly<Record<string, readonly unknown[]>> {
+  return Object.fromEntries(
+    happened.flatMap(([what, cause], index) =>
+      what === "run" ? [[index, [cause?.kind, cause?.text]] as const] : [],
+    ),
+  );
+}
+
+/** What {@link causesOf} is where some steps ran for the same reason. */
+export function alike(
+  kind: Cause["kind"],
+  text: string,
+  steps: readonly (number | string)[],
+): ReturnType<typeof causesOf> {
+  return Object.fromEntries(steps.map((index) => [index, [kind, text]]));
 }

@@ -42,10 +42,7 @@ export default defineConfig({
         test: {
           name: "soak",
           // Of the integration tests those that have cases too long for `npm test`.
-          include: [
-            "test/soak/**/*.test.ts",
-            "test/integration/{python-steps,to-dockerfile}.test.ts",
-          ],
+          include: ["test/soak/**/*.test.ts", "test/integration/{python-steps,to-dockerfile}.test.ts"],
           env: { KILN_TEST_LONG: "1" },
           setupFiles: [ownCache],
           testTimeout: 600_000,

@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { openCacheIndex } from "../../src/cache/cache-index.js";
 import { Image, ociLayout } from "../../src/index.js";
 import { sha256 } from "../../src/oci/digest.js";
+import type { DescribedImage } from "../../src/solver/image-manifest.js";
 import { describeOneEngine } from "./support/engines.js";
 import { fresh, pinned, Workbench } from "./support/rebuild.js";
 import { type ImageFile, readLayoutImage } from "./support/registry-image.js";
@@ -34,12 +36,14 @@ describeOneEngine("modern", "an index that is not what builds wrote", ({ address
   afterAll(() => bench.remove());
 
   /** Builds both chains after an edit, to new places, and looks at all of what they made. */
-  async function buildsRight(env: Readonly<Record<string, string>> = {}): Promise<void> {
+  async function buildsRight(env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
+    const said: string[] = [];
     const text = `edited ${fresh()}`;
     const outs = chains.map(() => bench.place("layout"));
     writeFileSync(join(dir, "d0", "f0.txt"), text);
     for (const [at, [, image]] of chains.entries()) {
-      await bench.build(image, { outputs: [ociLayout(outs[at] ?? "")] }, { env });
+      const { phases } = await bench.build(image, { outputs: [ociLayout(outs[at] ?? "")] }, { env });
+      said.push(...phases);
     }
     const hash = sha256(text).slice(7);
     for (const [at, [title]] of chains.entries()) {
@@ -51,6 +55,7 @@ describeOneEngine("modern", "an index that is not what builds wrote", ({ address
       }
       expect(plain(files), title).toEqual(plain(wanted));
     }
+    return said;
   }
 
   /** Does something to every file of the index. */
@@ -99,6 +104,23 @@ describeOneEngine("modern", "an index that is not what builds wrote", ({ address
       writeFileSync(path, Buffer.concat([Buffer.from("kiln-index 2 "), bytes.subarray(13)]));
     });
     await buildsRight();
+  });
+
+  it("costs nothing but time: it names layers that the daemon has not", async () => {
+    const kept = openCacheIndex({ cacheDir: join(bench.dir, "cache"), env: {} });
+    let changed = 0;
+    for await (const { key } of kept.list("prefixes")) {
+      const described = (await kept.read("prefixes", key)) as DescribedImage;
+      const [layer] = described.manifest.layers;
+      if (layer === undefined) continue;
+      const layers = [{ ...layer, digest: sha256(fresh()) }, ...described.manifest.layers.slice(1)];
+      await kept.write("prefixes", key, { ...described, manifest: { ...described.manifest, layers } });
+      changed += 1;
+    }
+    expect(changed).toBeGreaterThan(0);
+    const said = await buildsRight();
+    expect(said.filter((text) => /has lost layers/.test(text))).not.toEqual([]);
+    expect((await buildsRight()).filter((text) => /has lost layers/.test(text))).toEqual([]);
   });
 
   it("costs nothing but time: it cannot be written", async () => {

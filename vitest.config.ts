@@ -41,7 +41,9 @@ export default defineConfig({
         resolve,
         test: {
           name: "soak",
-          include: ["test/soak/**/*.test.ts"],
+          // Of the integration tests those that have cases too long for `npm test`.
+          include: ["test/soak/**/*.test.ts", "test/integration/{python-steps,to-dockerfile}.test.ts"],
+          env: { KILN_TEST_LONG: "1" },
           setupFiles: [ownCache],
           testTimeout: 600_000,
           hookTimeout: 300_000,

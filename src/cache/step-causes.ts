@@ -2,7 +2,7 @@ import type { Cause } from "../model/cause.js";
 import type { StepFingerprint } from "../model/step-input.js";
 import type { ContentDiffs } from "./input-changes.js";
 import { isWay } from "./input-changes.js";
-import { type ComparedBuild, type KnownAs, knownResults } from "./known-results.js";
+import { type ComparedBuild, comesAsLayers, type KnownAs, knownResults } from "./known-results.js";
 import { type StepChanges, stepChanges } from "./step-changes.js";
 import { makesFiles, resultsOf } from "./step-keys.js";
 
@@ -100,16 +100,17 @@ function lostCause(index: number, as: KnownAs, { fingerprints, previous }: Judge
     }
     if (unknown !== undefined) return { kind: "base-changed", text: `${unknown.name} may have changed` };
   }
-  // A daemon knows of images whose layers it never had to fetch.
-  if (as === "had" && fingerprints[index]?.effect === "source") {
-    return { kind: "first-build", text: "the daemon did not have its layers yet" };
+  // A daemon knows of images whose layers it never had to fetch, and has layers that it never had to unpack.
+  const step = fingerprints[index];
+  if (as === "had" && step !== undefined && comesAsLayers(step)) {
+    return { kind: "first-build", text: "the daemon had not unpacked its layers yet" };
   }
   return { kind: "daemon-lost", text: "the daemon no longer had it" };
 }
 
 /** That the build before did not come to the end of a step that is still the same. */
 function endedBefore(index: number | undefined, previous: ComparedBuild): Cause | undefined {
-  if (index === undefined) return undefined;
+  if (index === undefined || previous.outcome === "succeeded") return undefined;
   const cause = (text: string): Cause => ({ kind: "failed-before", text });
   const own = previous.steps.find((record) => record.index === index);
   if (own?.outcome === "failed") return cause("it failed the last time");

@@ -64,22 +64,28 @@ export async function stepChanges(
     }
     const origin =
       sameWork && resultsOf(step).join() === resultsOf(old).join() ? undefined : earliest(index, !sameWork);
-    origins.push(origin);
-    if (origin !== undefined) causes.push(origin.cause);
-    else if (sameWork) causes.push(undefined);
-    else causes.push(packageChange(old.inputs, step.inputs) ?? redefined(step));
+    if (origin !== undefined || sameWork) {
+      causes.push(origin?.cause);
+      origins.push(origin);
+      continue;
+    }
+    causes.push(packageChange(old.inputs, step.inputs) ?? redefined(step));
+    events.push({ ...event("changed"), filesAlone: true });
+    origins.push(events.at(-1));
   }
   return { causes, before: matches.map((match) => match?.before) };
 
   /** The first change before a step that is one for it. */
   function earliest(index: number, settings: boolean): Event | undefined {
     const found = events.filter(
-      ({ position, makes, sets }) => position < index && (makes || (settings && sets)),
+      ({ position, makes, sets, filesAlone }) =>
+        position < index && (settings ? filesAlone !== true && (makes || sets) : makes),
     );
     // What an earlier step's files are others for is the reason here too.
     for (const [at, origin] of origins.slice(0, index).entries()) {
       const step = after[at];
-      if (origin !== undefined && step !== undefined && makesFiles(step)) found.push(origin);
+      if (origin === undefined || step === undefined || !makesFiles(step)) continue;
+      if (!settings || origin.filesAlone !== true) found.push(origin);
     }
     return found.sort((a, b) => a.position - b.position)[0];
   }
@@ -93,6 +99,8 @@ interface Event {
   readonly makes: boolean;
   /** It sets what later commands run with. */
   readonly sets: boolean;
+  /** It is done otherwise, which makes no later step ask for something else. */
+  readonly filesAlone?: true;
   readonly cause: Cause;
 }
 

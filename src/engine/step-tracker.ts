@@ -2,6 +2,9 @@ import type { StepRecord } from "../model/build-record.js";
 import type { BuildEvent, SolveEvent } from "../model/events.js";
 import type { PlanStep } from "../model/plan.js";
 
+/** How a daemon's progress begins that is about a layer which it has, and unpacks upon others. */
+const unpacking = "extracting ";
+
 interface VertexOutcome {
   outcome: "cached" | "ran" | "failed" | "canceled";
   durationMs: number;
@@ -25,7 +28,7 @@ export interface StepTracker {
 export function trackSteps(): StepTracker {
   const stepOf = new Map<string, number>();
   const vertices = new Map<string, VertexOutcome>();
-  const transferred = new Set<string>();
+  const worked = new Set<string>();
   const madeHere = new Map<number, VertexOutcome>();
   const note = (vertex: string, outcome: VertexOutcome["outcome"], durationMs: number): void => {
     const before = vertices.get(vertex);
@@ -51,7 +54,9 @@ export function trackSteps(): StepTracker {
       else if (event.type === "vertex.done") note(event.vertex, "ran", event.durationMs);
       else if (event.type === "vertex.failed") {
         note(event.vertex, event.canceled ? "canceled" : "failed", event.durationMs);
-      } else if (event.type === "progress" && event.total > 0) transferred.add(event.vertex);
+      } else if (event.type === "progress" && (event.total > 0 || event.id.startsWith(unpacking))) {
+        worked.add(event.vertex);
+      }
       const step = "vertex" in event ? stepOf.get(event.vertex) : undefined;
       return step === undefined ? event : { ...event, step };
     },
@@ -59,13 +64,13 @@ export function trackSteps(): StepTracker {
       steps.map((step) => {
         const seen = step.vertices.flatMap((vertex) => vertices.get(vertex) ?? []);
         // A source is asked for its digest in every build. It counts where it is all there is to a step, and
-        // then as work only if anything was transferred.
+        // then as work only if anything was transferred or unpacked.
         const work = step.vertices.filter((vertex) => !step.sources.includes(vertex));
         const telling = work.length > 0 ? work : step.sources;
         const outcomes = telling.flatMap((vertex): VertexOutcome["outcome"][] => {
           const outcome = vertices.get(vertex)?.outcome;
           if (outcome === undefined) return [];
-          return [outcome === "ran" && work.length === 0 && !transferred.has(vertex) ? "cached" : outcome];
+          return [outcome === "ran" && work.length === 0 && !worked.has(vertex) ? "cached" : outcome];
         });
         const { index, id, title } = step;
         const made = outcomes.length === 0 ? madeHere.get(index) : undefined;

@@ -9,7 +9,7 @@ export interface FileStat {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes; 0 for directories and hard links. */
+  /** Bytes, for a hard link those of its file; 0 for directories. */
   readonly size: number;
   /** Nanoseconds since the Unix epoch. */
   readonly modTime: bigint;

@@ -97,8 +97,7 @@ class Sender {
 
   #offer(stat: FileStat): void {
     this.#paths.push(isRegularMode(stat.mode) ? stat.path : undefined);
-    // A further link is listed with size 0; its content, should anybody want it, is the file's.
-    this.#sizes.push(stat.linkname === "" ? stat.size : ANY_SIZE);
+    this.#sizes.push(stat.linkname === "" || isRegularMode(stat.mode) ? stat.size : ANY_SIZE);
   }
 
   /** Takes the receiver's packets until it is done. */

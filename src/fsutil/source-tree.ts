@@ -205,7 +205,9 @@ class Listing {
     }
     const first = this.#firstLinks.get(found.inode);
     if (first === undefined) this.#firstLinks.set(found.inode, stat.path);
-    this.#batch.push(first === undefined ? stat : { ...stat, linkname: first, size: 0 });
+    // With its size, as fsutil has it: else a receiver that has the link already makes it again, under a temporary name
+    // that stays, as to rename one link of a file to another does nothing.
+    this.#batch.push(first === undefined ? stat : { ...stat, linkname: first });
     return false;
   }
 }

@@ -34,7 +34,7 @@ import {
   symlink,
 } from "../../src/llb/index.js";
 import { Client, localDir, openLocalTree } from "../../src/solver/index.js";
-import { describeEachEngine, registry } from "./support/engines.js";
+import { describeOneEngine, registry } from "./support/engines.js";
 
 let dir: string;
 beforeAll(() => {
@@ -48,7 +48,7 @@ const busybox = (): State => registryImage(`${registry()}/library/busybox:1.36`)
 const shell = (script: string): string[] => ["/bin/sh", "-c", script];
 
 // Named after the tests of BuildKit's own client that they re-create.
-describeEachEngine("files and sources, as BuildKit's own client tests them", ({ name, address }) => {
+describeOneEngine("older", "files and sources, as BuildKit's own client tests them", ({ name, address }) => {
   let client: Client;
   beforeAll(async () => {
     client = await Client.connect(address);

@@ -13,6 +13,7 @@ import {
 } from "../../src/index.js";
 import { baseLayout, describeOneEngine, registry } from "./support/engines.js";
 import { pythonRepositoryFiles, startGitServer } from "./support/git-server.js";
+import { inSoak, itLong } from "./support/long-tests.js";
 import { newRepositories, Repository } from "./support/moving-sources.js";
 import { type PackageIndex, startPackageIndex } from "./support/package-index.js";
 import { authoritiesFile, unreachableFromSteps } from "./support/reachable.js";
@@ -262,7 +263,7 @@ describeOneEngine("older", "Python steps", (testEngine) => {
     }
   });
 
-  it("compile what they install, and leave nothing else in the image", async () => {
+  itLong(`compile what they install, and leave nothing else in the image ${inSoak}`, async () => {
     const files = project({
       "requirements.txt": "six==1.17.0\n-c limits/c.txt\n",
       "limits/c.txt": "six<2\n",
@@ -283,22 +284,25 @@ describeOneEngine("older", "Python steps", (testEngine) => {
     }
   });
 
-  it("use Debian's own Python, which has no `python` and is managed by apt, in a strict shell", async () => {
-    const debian = python()
-      .shell(["/bin/bash", "-euo", "pipefail", "-c"])
-      .runCommands(
-        'for p in $(type -ap python); do rm -f "$p"; done; touch "$(python3 -c \'import os; print(os.path.dirname(os.__file__))\')/EXTERNALLY-MANAGED"',
-      );
-    const see = "python3 -c 'import six; print(six.__version__)' > /out";
-    for (const image of [
-      debian.pipInstall("six==1.17.0"),
-      debian.uvPipInstall("six==1.17.0"),
-      debian.poetryInstallFromFile("pyproject.toml"),
-    ]) {
-      const { text } = await built(image.runCommands(see), { cwd: project(poetryDemo) });
-      expect(text).toBe("1.17.0");
-    }
-  });
+  itLong(
+    `use Debian's own Python, which has no \`python\` and is managed by apt, in a strict shell ${inSoak}`,
+    async () => {
+      const debian = python()
+        .shell(["/bin/bash", "-euo", "pipefail", "-c"])
+        .runCommands(
+          'for p in $(type -ap python); do rm -f "$p"; done; touch "$(python3 -c \'import os; print(os.path.dirname(os.__file__))\')/EXTERNALLY-MANAGED"',
+        );
+      const see = "python3 -c 'import six; print(six.__version__)' > /out";
+      for (const image of [
+        debian.pipInstall("six==1.17.0"),
+        debian.uvPipInstall("six==1.17.0"),
+        debian.poetryInstallFromFile("pyproject.toml"),
+      ]) {
+        const { text } = await built(image.runCommands(see), { cwd: project(poetryDemo) });
+        expect(text).toBe("1.17.0");
+      }
+    },
+  );
 
   it("fetch a uv that was asked for, at once for two builds that want it", async () => {
     const image = (pkg: string): Image =>
@@ -416,7 +420,7 @@ describeOneEngine("older", "Python steps", (testEngine) => {
     expect((await built(one, { cwd: files })).text).toBe("idna");
   });
 
-  it("install a Poetry project by its lock, with groups", async () => {
+  itLong(`install a Poetry project by its lock, with groups ${inSoak}`, async () => {
     const files = project(poetryDemo);
     const image = python().poetryInstallFromFile("pyproject.toml", { with: ["docs"], without: ["lint"] });
     const list = "pip list --format=freeze | grep -E '^(attrs|six|idna)=' > /out";
@@ -481,7 +485,7 @@ describeOneEngine("older", "Python steps", (testEngine) => {
     }
   });
 
-  it("read private repositories with a token that nobody sees", async () => {
+  itLong(`read private repositories with a token that nobody sees ${inSoak}`, async () => {
     const token = `secret-${fresh()}`;
     const served = newRepositories();
     const repository = new Repository(served, "org/private");

@@ -24,6 +24,7 @@ import {
 import type { ContainerConfig } from "../../src/oci/index.js";
 import { Client, openLocalTree } from "../../src/solver/index.js";
 import { baseLayout, engines, registry } from "./support/engines.js";
+import { inSoak, itLong } from "./support/long-tests.js";
 import { type ReadImage, readRegistryImage } from "./support/registry-image.js";
 
 const modern = engines().find(({ name }) => name === "modern");
@@ -389,7 +390,7 @@ printf '%s\\n' "a  b" 'c' \\
 };
 
 describe.runIf(modern !== undefined)("a chain as a Dockerfile", () => {
-  it.each(Object.keys(cases))("makes the same image: %s", async (title) => {
+  const sameImage = async (title: string): Promise<void> => {
     const { image, options, secrets = {}, contexts, except = [] } = cases[title] as Case;
     writeFileSync(join(root, "ca.pem"), "-----BEGIN CERTIFICATE-----\nx\n");
     const text = image().toDockerfile({ readFile, ...options?.() });
@@ -397,7 +398,10 @@ describe.runIf(modern !== undefined)("a chain as a Dockerfile", () => {
     const kiln = await byKiln(image());
     expect(configOf(docker), text).toEqual(configOf(kiln));
     expect(filesOf(docker, except), text).toEqual(filesOf(kiln, except));
-  });
+  };
+  const titles = Object.keys(cases);
+  it.each(titles.filter((_, index) => index % 2 === 0))("makes the same image: %s", sameImage);
+  itLong.each(titles.filter((_, index) => index % 2 === 1))(`makes the same image: %s ${inSoak}`, sameImage);
 
   it("is taken by docker buildx", async (ctx) => {
     const tools = resolve(import.meta.dirname, "../../.kiln/packages/peer-tools");

@@ -63,12 +63,12 @@ describeOneEngine("modern", "a build whose outputs are there", ({ address }) => 
     const first = await build(image, options);
     expect(first.verified).toBe(false);
     expect(first.vertices).toBeGreaterThan(0);
-    const before = proxy.sent();
+    const before = proxy.asked();
     const second = await build(image, options);
     expect(second).toMatchObject({ verified: true, vertices: 0, digest: first.digest });
     expect(second.outputs).toEqual(first.outputs);
     expect(second.cache).toMatchObject({ ran: 0, cached: first.cache.cached + first.cache.ran });
-    return proxy.sent() - before;
+    return proxy.asked() - before;
   }
 
   const outputs: readonly (readonly [string, (place: string) => BuildOptions])[] = [
@@ -87,9 +87,8 @@ describeOneEngine("modern", "a build whose outputs are there", ({ address }) => 
   it("asks Docker of the image alone, where Docker has it", async () => {
     const name = `kiln-verified-${mark}:1`;
     const asked = await twice({ outputs: [dockerImage(name)] });
-    // One question of HTTP/1.1.
-    expect(asked).toBeGreaterThan(0);
-    expect(asked).toBeLessThan(500);
+    // One request, over a new connection or one that was kept.
+    expect([1, 2]).toContain(asked);
     await removeDockerImage(address, name);
     const again = await build(image, { outputs: [dockerImage(name)] });
     expect(again.verified).toBe(false);
@@ -101,10 +100,10 @@ describeOneEngine("modern", "a build whose outputs are there", ({ address }) => 
     const tagged = Image.fromRegistry(`${registry()}/library/busybox:1.36`).runCommands(`: ${mark}`);
     const options = { outputs: [ociLayout(bench.place("layout"))] };
     const first = await build(tagged, options);
-    const before = proxy.sent();
+    const before = proxy.asked();
     const second = await build(tagged, options);
     expect(second).toMatchObject({ verified: true, vertices: 0, digest: first.digest });
-    expect(proxy.sent()).toBeGreaterThan(before);
+    expect(proxy.asked()).toBeGreaterThan(before);
     await using engine = await Engine.connect({ host: address });
     const client = await engine.client();
     expect(await client.history({ ref: first.ref })).toHaveLength(1);
@@ -121,10 +120,10 @@ describeOneEngine("modern", "a build whose outputs are there", ({ address }) => 
     cpSync(dir, clone, { recursive: true });
     renameSync(dir, `${dir}-old`);
     renameSync(clone, dir);
-    const before = proxy.sent();
+    const before = proxy.asked();
     expect(await build(of(dir), options)).toMatchObject({ verified: true });
     expect(await build(of(`${dir}-old`), options)).toMatchObject({ verified: true });
-    expect(proxy.sent()).toBe(before);
+    expect(proxy.asked()).toBe(before);
     rmSync(join(dir, "a.txt"));
     expect(await build(of(dir), options)).toMatchObject({ verified: false });
   });
@@ -155,10 +154,10 @@ export default Image.fromRegistry(${JSON.stringify(base)})
     expect(first.result.verified).toBe(false);
     // Else a second run without them would say nothing.
     expect(first.modules).toMatch(/node_modules\/@grpc\/grpc-js/);
-    const before = proxy.sent();
+    const before = proxy.asked();
     const second = await run();
     expect(second.result).toMatchObject({ verified: true, digest: first.result.digest });
-    expect(proxy.sent()).toBe(before);
+    expect(proxy.asked()).toBe(before);
     expect(second.modules).toContain("dist/");
     expect(second.modules).not.toMatch(/@grpc|bufbuild|protobufjs|node:http2/);
   });

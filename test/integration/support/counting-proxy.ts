@@ -4,18 +4,22 @@ import { connect, createServer, type Socket } from "node:net";
 export interface CountingProxy extends AsyncDisposable {
   /** For `Engine.connect`. */
   readonly address: string;
-  /** Bytes that the daemon was sent so far. Connections are kept, so their number would say nothing of requests. */
-  readonly sent: () => number;
+  /**
+   * Connections and requests of HTTP/1.1 so far: gRPC's calls are within a request of their own for each engine, and
+   * other requests may come over a connection that was kept.
+   */
+  readonly asked: () => number;
 }
 
 /** Listens on the unix socket `path` and passes everything on to the daemon at a `docker:///socket` address, and back. */
 export async function countingProxy(path: string, address: string): Promise<CountingProxy> {
   const target = address.replace("docker://", "");
   const open = new Set<Socket>();
-  let sent = 0;
+  let asked = 0;
   const server = createServer({ allowHalfOpen: true }, (near) => {
+    asked += 1;
     near.on("data", (chunk: Buffer) => {
-      sent += chunk.length;
+      if (/^(GET|HEAD|POST|PUT|DELETE) \//.test(chunk.toString("latin1", 0, 8))) asked += 1;
     });
     const far = connect({ path: target, allowHalfOpen: true });
     for (const socket of [near, far]) {
@@ -35,7 +39,7 @@ export async function countingProxy(path: string, address: string): Promise<Coun
   });
   return {
     address: `docker://${path}`,
-    sent: () => sent,
+    asked: () => asked,
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -31,6 +31,8 @@ export async function pinned(repository: string, tag: string): Promise<string> {
 export interface SeenBuild extends BuildResult {
   /** Ops that the daemon told of. */
   readonly vertices: number;
+  /** What it said of where it was. */
+  readonly phases: readonly string[];
 }
 
 /** A directory for projects, outputs and a cache of a test file's own, and builds that know no other. */
@@ -72,8 +74,12 @@ export class Workbench {
     await using engine = await Engine.connect({ host, env: this.env(env), ...connect });
     const build = engine.build(image, options);
     const seen = new Set<string>();
-    for await (const event of build) if (isVertex(event)) seen.add(event.vertex);
-    return { ...(await build.result), vertices: seen.size };
+    const phases: string[] = [];
+    for await (const event of build) {
+      if (isVertex(event)) seen.add(event.vertex);
+      if (event.type === "phase") phases.push(event.message);
+    }
+    return { ...(await build.result), vertices: seen.size, phases };
   }
 
   remove(): void {

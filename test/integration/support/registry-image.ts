@@ -111,7 +111,8 @@ function apply(files: Map<string, ImageFile>, header: Header, sha256: string): v
     mode: (header.mode ?? 0) & 0o7777,
     uid: header.uid ?? 0,
     gid: header.gid ?? 0,
-    mtime: (header.mtime?.getTime() ?? 0) / 1000,
+    // Where times have fractions, an attribute has them whole.
+    mtime: Number(Reflect.get(header.pax ?? {}, "mtime") ?? (header.mtime?.getTime() ?? 0) / 1000),
     linkname: header.linkname ?? undefined,
     sha256: header.type === "file" ? sha256 : undefined,
   });

@@ -9,11 +9,19 @@ import { baseLayout, registry } from "./engines.js";
 /** Programs that install nothing, at once, whatever they are told. */
 const programs = ["python", "pip", "apt-get"];
 
+/** Which image a name stands for. */
+export interface StandIn {
+  readonly content?: string;
+  readonly platforms?: readonly string[];
+}
+
 /** Images for tests that need bases of their own, where only the names of programs count and not what they install. */
 export class StandInBases {
   readonly #busybox: { readonly layer: Descriptor; readonly diffId: string };
   readonly #repository: string;
   readonly #mark: string;
+  /** What is there by place and name, and when it will be. */
+  readonly #puts = new Map<string, { readonly content: string; readonly done: Promise<void> }>();
 
   private constructor(busybox: { readonly layer: Descriptor; readonly diffId: string }) {
     this.#busybox = busybox;
@@ -42,15 +50,24 @@ export class StandInBases {
   }
 
   /**
-   * Puts an image at a place, under a name as people write it. It shares no layer but the first with that of another place,
-   * name or `content`. For `platforms` other than this machine's it has the same programs.
+   * Puts an image at a place, under a name as people write it, unless it is there. It shares no layer but the first with
+   * that of another place, name or `content`. For `platforms` other than this machine's it has the same programs.
    */
   async put(
     at: string,
     name: string,
-    content: string,
-    platforms: readonly string[] = ["linux/amd64"],
+    { content = "", platforms = ["linux/amd64"] }: StandIn = {},
   ): Promise<void> {
+    const key = `${at} ${name}`;
+    let put = this.#puts.get(key);
+    if (put?.content !== content) {
+      put = { content, done: this.#put(at, name, { content, platforms }) };
+      this.#puts.set(key, put);
+    }
+    await put.done;
+  }
+
+  async #put(at: string, name: string, { content, platforms }: Required<StandIn>): Promise<void> {
     const [path = "", tag = "latest"] = name.replace(/^docker\.io\/(?:library\/)?/, "").split(":");
     const client = new RegistryClient(`${this.mirror(at)}/library/${path}`, { insecure: true });
     try {

@@ -270,8 +270,30 @@ describe("a step's cause", () => {
     const before = { ...now, steps: now.steps.map((step) => ({ ...step, outcome: "cached" as const })) };
     expect(textsOf(await judge(before, now))[0]).toEqual([
       "first-build",
-      "the daemon did not have its layers yet",
+      "the daemon had not unpacked its layers yet",
     ]);
+  });
+
+  it("of what came as layers is no loss where no command has run on it yet", async () => {
+    const scene = (...commands: readonly string[]): Scene => ({
+      image: commands.reduce(
+        (image, command) => image.runCommands(command),
+        Image.fromRegistry("busybox:1.37").addLocalDir("src", "/src", { copy: true }),
+      ),
+      world: { files: { "src/a": "a" } },
+    });
+    const way: StepInput = { kind: "setting", name: "way of src", value: "layers" };
+    const layered = async (...commands: readonly string[]) =>
+      altered(await recorded(scene(...commands)), (step) =>
+        step.index === 1 ? { inputs: withInput(step, way) } : {},
+      );
+    const [exported, one, two] = [await layered(), await layered("one"), await layered("one", "two")];
+    expect(textsOf(await judge(exported, one))).toMatchObject(
+      all("first-build", "the daemon had not unpacked its layers yet", [0, 1]),
+    );
+    expect(textsOf(await judge(one, two))).toMatchObject(
+      all("daemon-lost", "the daemon no longer had it", [0, 1, 2]),
+    );
   });
 
   it("is found for fingerprints without digests of ops too", async () => {

@@ -57,7 +57,8 @@ function chain(parts: Parts = {}): Image {
     .cmd(parts.cmd ?? ["sh"]);
 }
 
-const plain: Scene = { image: chain(), world: { files } };
+/** What most edits are changes of. */
+export const plain: Scene = { image: chain(), world: { files } };
 
 /** The plain chain with other parts. */
 function edit(name: string, parts: Parts, runs: Edit["runs"], from: Parts = {}, needs?: Edit["needs"]): Edit {
@@ -143,7 +144,7 @@ const dockerFiles = (text: string, more: Readonly<Record<string, SceneFile>> = {
 });
 
 /** A step of a user's own, which does what its version says. */
-const custom = (version: number, command: string) =>
+export const custom = (version: number, command: string) =>
   defineStep({
     id: "custom",
     version,
@@ -271,7 +272,7 @@ export const edits: readonly Edit[] = [
       2: ["arguments", "gpu added: vendor.com/gpu=0"],
       ...afterRun,
     },
-    {},
+    undefined,
     "device",
   ),
   edit(
@@ -663,10 +664,11 @@ export const edits: readonly Edit[] = [
   ),
   chains(
     "what a step of one's own does",
-    Image.fromRegistry(base).step(custom(1, "echo"), { level: 1 }),
-    Image.fromRegistry(base).step(custom(1, "printf"), { level: 1 }),
+    Image.fromRegistry(base).step(custom(1, "echo"), { level: 1 }).runCommands("true"),
+    Image.fromRegistry(base).step(custom(1, "printf"), { level: 1 }).runCommands("true"),
     {
       1: ["arguments", "custom does something else now"],
+      2: earlier(2, "custom"),
     },
   ),
 ];

@@ -12,7 +12,8 @@ export async function expectedEntries(tree: Tree): Promise<readonly ManifestEntr
     const sha256 = regular
       ? await contentSha256(tree, stat.path, stat.linkname === "" ? stat.size : undefined)
       : "";
-    entries.push({ ...stat, size: regular ? stat.size : 0, sha256 });
+    // Bytes are counted once, whatever links there are to them.
+    entries.push({ ...stat, size: regular && stat.linkname === "" ? stat.size : 0, sha256 });
   }
   return entries;
 }

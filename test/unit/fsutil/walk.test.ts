@@ -136,14 +136,14 @@ describe("hard links", () => {
     other: "",
   } as const;
 
-  test("name the first path and have no size", async () => {
+  test("name the first path and have its size, as with fsutil", async () => {
     const found = await listing(openTree({ root: temporaryTree(entries) }));
     expect(found.map(({ path, linkname, size }) => [path, linkname, size])).toEqual([
       ["a", "", 0],
       ["a/first", "", 4],
-      ["a/second", "a/first", 0],
+      ["a/second", "a/first", 4],
       ["other", "", 0],
-      ["z", "a/first", 0],
+      ["z", "a/first", 4],
     ]);
   });
 
@@ -156,7 +156,7 @@ describe("hard links", () => {
     const found = (await listing(tree)).filter(({ path }) => path !== "a" && path !== "other");
     expect(found.map(({ path, linkname, size }) => [path, linkname, size])).toEqual([
       ["a/second", "", 4],
-      ["z", "a/second", 0],
+      ["z", "a/second", 4],
     ]);
   });
 

@@ -13,32 +13,31 @@ export class Stage implements AsyncDisposable {
   readonly env: Record<string, string | undefined>;
   readonly #bases: StandInBases;
   readonly #platforms: readonly string[];
-  readonly #name: string;
+  readonly #at: string;
   readonly #cwd: string;
-  readonly #put = new Map<string, string>();
   #files: Readonly<Record<string, SceneFile>> = {};
 
   private constructor(
     engine: Engine,
     env: Record<string, string | undefined>,
-    { bases, name, dir, platforms = ["linux/amd64"] }: StageOptions,
+    { bases, at, dir, platforms = ["linux/amd64"] }: StageOptions,
   ) {
     this.engine = engine;
     this.env = env;
     this.#bases = bases;
     this.#platforms = platforms;
-    this.#name = name;
-    this.#cwd = join(dir, name, "work");
+    this.#at = at;
+    this.#cwd = join(dir, "work");
   }
 
   static async open(options: StageOptions): Promise<Stage> {
-    const { address, bases, name, dir } = options;
+    const { address, bases, at, dir } = options;
     const env: Record<string, string | undefined> = {
-      KILN_CACHE_DIR: join(dir, name, "cache"),
-      KILN_DATA_DIR: join(dir, name, "data"),
+      KILN_CACHE_DIR: join(dir, "cache"),
+      KILN_DATA_DIR: join(dir, "data"),
       ...{ A: "a", B: "b", TOKEN: "1" },
     };
-    const mirrors = { "docker.io": bases.mirror(name) };
+    const mirrors = { "docker.io": bases.mirror(at) };
     return new Stage(await Engine.connect({ host: address, env, mirrors }), env, options);
   }
 
@@ -49,10 +48,7 @@ export class Stage implements AsyncDisposable {
     if (usesDockerfile) names.push("busybox:latest");
     const platforms = this.#platforms;
     for (const name of new Set(names)) {
-      const content = world.tags?.[name] ?? "";
-      if (this.#put.get(name) === content) continue;
-      await this.#bases.put(this.#name, name, content, platforms);
-      this.#put.set(name, content);
+      await this.#bases.put(this.#at, name, { content: world.tags?.[name] ?? "", platforms });
     }
     await this.#write(world);
     if (world.caBundle === true || caBundles.length > 0) {
@@ -69,9 +65,14 @@ export class Stage implements AsyncDisposable {
     };
   }
 
-  /** Builds a scene; returns what was foreseen, what happened, and what is said of it later. */
-  async build(scene: Scene): Promise<CarriedOut> {
-    const options = await this.set(scene);
+  /** Builds a scene. */
+  async build(scene: Scene, more: BuildOptions = {}): Promise<BuildResult> {
+    return this.engine.build(scene.image, { ...(await this.set(scene)), ...more }).result;
+  }
+
+  /** Plans a scene and builds it; returns what was foreseen, what happened, and what is said of it later. */
+  async carryOut(scene: Scene, more: BuildOptions = {}): Promise<CarriedOut> {
+    const options = { ...(await this.set(scene)), ...more };
     const { forecast } = await this.engine.plan(scene.image, options);
     const result = await this.engine.build(scene.image, options).result;
     const { steps } = await this.engine.explain({ build: result.ref });
@@ -109,11 +110,11 @@ export interface StageOptions {
   /** The daemon's. */
   readonly address: string;
   readonly bases: StandInBases;
-  /** No other stage's that has the same bases. */
-  readonly name: string;
+  /** The bases' place: stages of one place may get from the daemon what another has built. */
+  readonly at: string;
   /** Those that the bases are for; default `linux/amd64`. */
   readonly platforms?: readonly string[] | undefined;
-  /** A directory that stages of other names may share. */
+  /** For the index and all local files. */
   readonly dir: string;
 }
 
@@ -136,4 +137,22 @@ function told(outcome: BuildResult["steps"][number]["outcome"]): StepTold[0] {
 
 function familiar(ref: string): string {
   return ref.replace(/^docker\.io\/(?:library\/)?/, "");
+}
+
+/** Why each step ran, as kind and text by index. */
+export function causesOf({ happened }: CarriedOut): Readonly<Record<string, readonly unknown[]>> {
+  return Object.fromEntries(
+    happened.flatMap(([what, cause], index) =>
+      what === "run" ? [[index, [cause?.kind, cause?.text]] as const] : [],
+    ),
+  );
+}
+
+/** What {@link causesOf} is where some steps ran for the same reason. */
+export function alike(
+  kind: Cause["kind"],
+  text: string,
+  steps: readonly (number | string)[],
+): ReturnType<typeof causesOf> {
+  return Object.fromEntries(steps.map((index) => [index, [kind, text]]));
 }

@@ -5,6 +5,13 @@ import { causesOf, Stage, type StageOptions } from "./stage.js";
 /** Edits that are much like others: `npm run soak` carries them out. */
 const likeOthers: ReadonlySet<string> = new Set([
   "a long command",
+  "a variable more",
+  "several things",
+  "an index",
+  "a package of apt",
+  "a secret more",
+  "a tag that a Dockerfile names",
+  "lines of a Dockerfile",
   "a command less",
   "the order of variables",
   "a variable less",

@@ -41,6 +41,9 @@ const FILES = [
   { name: "local", of: ["engine/run-build"] },
 ];
 
+/** Modules of worker threads: `workerEntry` looks for them in `threads`. */
+const workers = ["cache/scan-worker", "layers/pack-worker"];
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
@@ -81,17 +84,15 @@ async function joinModules(from, to) {
   const rooms = ["llb", "solver", "oci", "testing", "provision"];
   const names = ["index", ...rooms.map((room) => `${room}/index`), "cli/main"];
   const pathOf = (name) => join(from, `${name}.js`);
-  // Modules of worker threads: `workerEntry` looks for them in `threads`.
-  const workers = ["cache/scan-worker", "layers/pack-worker"];
-  const entries = new Map([
-    ...names.map((name) => [name, pathOf(name)]),
-    ...workers.map((name) => [`threads/${basename(name)}`, pathOf(name)]),
-  ]);
+  const entries = new Map(names.map((name) => [name, pathOf(name)]));
   let fileOf = new Map();
-  const bundle = await rolldown({
-    input: Object.fromEntries(entries),
+  const common = {
     external: [/^node:/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
     platform: "node",
+  };
+  const bundle = await rolldown({
+    ...common,
+    input: Object.fromEntries(entries),
     plugins: [
       {
         name: "files",
@@ -116,6 +117,13 @@ async function joinModules(from, to) {
     },
   });
   await bundle.close();
+  // Threads share no code with the rest: each would compile all that lies beside it in a shared file.
+  for (const worker of workers) {
+    const thread = await rolldown({ ...common, input: pathOf(worker) });
+    const file = join(to, "threads", `${basename(worker)}.js`);
+    output.push(...(await thread.write({ file, format: "esm" })).output);
+    await thread.close();
+  }
   writeFileSync(join(to, "THIRD-PARTY-NOTICES"), noticesOf(output));
   // The command line is no part of the package's interface, and its declarations name what is not installed with it.
   const kept = (path) => !/\.js(?:\.map)?$/.test(path) && path !== join(from, "cli");

@@ -1,10 +1,10 @@
 import type { CacheIndex } from "../cache/cache-index.js";
-import { diffManifests } from "../cache/diff-manifests.js";
 import type { TreeManifest } from "../cache/tree-manifest.js";
 import { maskText } from "../image/lint/find-secrets.js";
 import type { StepInput } from "../model/step-input.js";
 import type { TreeDiff } from "../model/tree-diff.js";
 import { digestHex, isDigest, sha256 } from "../oci/digest.js";
+import { treeDiff } from "./tree-diffs.js";
 import { keptManifest } from "./volatile-files.js";
 
 /** Contents that a build has at hand, which the index may not keep yet. */
@@ -31,7 +31,7 @@ export function contentDiffs(
     async treeDiff(before, after) {
       const [old, young] = [await manifest(before.stored), await manifest(after.stored)];
       if (old === undefined || young === undefined) return undefined;
-      const { added, removed, changed, renamed, total } = await diffManifests(old, young);
+      const { added, removed, changed, renamed, total } = await treeDiff(old, young);
       return {
         added,
         removed,

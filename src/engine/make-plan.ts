@@ -5,7 +5,7 @@ import { FrontendNeeded, type FrontendQuestion } from "../image/frontend-questio
 import { LayersNeeded, type LayersQuestion } from "../image/layers-question.js";
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { Facts, FrontendFact } from "../model/facts.js";
+import type { BaseFact, Facts, FrontendFact } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
 import type { Platform } from "../oci/platform.js";
@@ -19,7 +19,6 @@ import { factsOf, platformAsked } from "./facts-of.js";
 import type { Gathered } from "./gather.js";
 import { lockPlan } from "./lock-plan.js";
 import type { Mirrors } from "./mirrors.js";
-import { openLock } from "./open-lock.js";
 import { lockOfBases, resolveBases } from "./resolve-bases.js";
 
 /** What {@link resolveFacts} and {@link compileChain} work with. */
@@ -33,6 +32,14 @@ export interface MakePlanOptions {
   readonly mirrors: Mirrors;
 }
 
+/** What {@link resolveFacts} may be told. */
+export interface ResolveFactsOptions extends MakePlanOptions {
+  /** The bases, if all are known for certain, for which nobody need be asked. */
+  readonly bases?: ReadonlyMap<string, BaseFact> | undefined;
+  /** The lock that the build goes by, if it goes by one. */
+  readonly lock: SourceLock | undefined;
+}
+
 /** A chain's facts, and what its sources are locked to. */
 export interface ResolvedChain {
   readonly facts: Facts;
@@ -43,23 +50,24 @@ export interface ResolvedChain {
 }
 
 /** Has the daemon resolve a chain's bases. Rejects as {@link resolveBases} does. */
-export async function resolveFacts(options: MakePlanOptions): Promise<ResolvedChain> {
-  const { client, session, gathered, settings, platform, mirrors } = options;
+export async function resolveFacts(options: ResolveFactsOptions): Promise<ResolvedChain> {
+  const { client, session, gathered, settings, platform, mirrors, lock: lockedBefore } = options;
   const { needs, inputs } = gathered;
-  const locked = await openLock(settings);
-  const bases = await resolveBases(needs, {
-    connection: client.connection,
-    session,
-    platform,
-    inputs,
-    mirrors,
-    policy: settings,
-    signal: settings.signal,
-    lock: locked?.lock,
-    pull: settings.pull,
-  });
-  const lock = locked && lockOfBases(needs, bases, { platform, lock: locked.lock });
-  return { facts: factsOf(gathered, platform, bases), lock, lockedBefore: locked?.lock };
+  const bases =
+    options.bases ??
+    (await resolveBases(needs, {
+      connection: client.connection,
+      session,
+      platform,
+      inputs,
+      mirrors,
+      policy: settings,
+      signal: settings.signal,
+      lock: lockedBefore,
+      pull: settings.pull,
+    }));
+  const lock = lockedBefore && lockOfBases(needs, bases, { platform, lock: lockedBefore });
+  return { facts: factsOf(gathered, platform, bases), lock, lockedBefore };
 }
 
 /** Decides how a copied tree comes to the daemon. */

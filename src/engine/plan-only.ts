@@ -15,6 +15,7 @@ import { type EngineSettings, gather, withRootfs } from "./gather.js";
 import { LayeredTrees } from "./layered-trees.js";
 import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
 import { openCache } from "./open-cache.js";
+import { openLock } from "./open-lock.js";
 import { digestsOf, type ScannedInputs, scanInputs } from "./scan-inputs.js";
 import { answerUnsolved } from "./verified-build.js";
 
@@ -56,7 +57,7 @@ export async function planOnly(
     const { mirrors } = engine;
     const frontends = new Map<string, FrontendFact>();
     const making = { client, session, gathered, settings, platform, mirrors, answers: new Map() };
-    const resolved = await resolveFacts(making);
+    const resolved = await resolveFacts({ ...making, lock: (await openLock(settings))?.lock });
     const plain = identityFacts(resolved.facts, digestsOf(scans));
     const identity = identifyBuild(
       await compileChain(image, { ...resolved, facts: plain }, { ...making, frontends, pinned: false }),

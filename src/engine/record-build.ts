@@ -182,7 +182,10 @@ export class BuildRecorder {
       const causes = await explainSteps({
         ...traits,
         ...(await historyOf(this.#job, traits, build.daemon)),
-        ...contentDiffs(index),
+        ...contentDiffs(index, {
+          manifests: [...this.#job.scans.values()].map(({ manifest }) => manifest),
+          files: [...facts.files.values()],
+        }),
         outcomes: build.steps,
         daemon: build.daemon,
       });

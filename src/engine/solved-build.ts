@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { planSteps } from "../image/compile.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import { createDeferred } from "../internal/deferred.js";
@@ -23,10 +24,11 @@ import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identi
 import type { BuildJob } from "./build-job.js";
 import { withDevices } from "./device-rights.js";
 import { type Gathered, withRootfs } from "./gather.js";
-import { keepBases, keepPlatform } from "./known-facts.js";
+import { keepBases, keepPlatform, knownBases } from "./known-facts.js";
 import { LayeredTrees } from "./layered-trees.js";
 import { type BlobVersions, knownLayoutBlobs } from "./layout-blobs.js";
 import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
+import { openLock } from "./open-lock.js";
 import { phase } from "./phase.js";
 import { preparePublication } from "./publish.js";
 import type { BuildRecorder } from "./record-build.js";
@@ -81,6 +83,8 @@ export class SolvedBuild {
     this.#job = job;
     this.#client = client;
     this.#recorder = recorder;
+    // Everything that a build does at a time listens to it.
+    setMaxListeners(0, this.#stop.signal);
     this.#emit = job.emit;
   }
 
@@ -213,10 +217,15 @@ export class SolvedBuild {
     const { mirrors } = engine;
     const { needs } = gathered;
     const client = this.#client;
-    if (needs.bases.length > 0 || needs.usesDockerfile) this.#emit(phase("resolve", "resolving the base"));
+    const lock = (await openLock(settings))?.lock;
+    const bases = index.enabled
+      ? await knownBases(needs, { index, platform, settings, inputs: gathered.inputs, mirrors, lock })
+      : undefined;
+    const asked = bases === undefined && needs.bases.length > 0;
+    if (asked || needs.usesDockerfile) this.#emit(phase("resolve", "resolving the base"));
     const frontends = new Map<string, FrontendFact>();
     const making = { client, session, gathered, settings, platform, mirrors, answers: new Map() };
-    const resolved = await resolveFacts(making);
+    const resolved = await resolveFacts({ ...making, bases, lock });
     await keepBases(needs, resolved.facts.bases, { index, platform, mirrors });
     const plain = identityFacts(resolved.facts, digestsOf(scans));
     const identity = identifyBuild(

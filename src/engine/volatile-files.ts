@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { CacheIndex } from "../cache/cache-index.js";
-import { diffManifests } from "../cache/diff-manifests.js";
 import { decodeManifest, encodeManifest, type TreeManifest } from "../cache/tree-manifest.js";
 import { digestHex, isDigest } from "../oci/digest.js";
 import type { ScannedInput } from "./scan-inputs.js";
+import { treeDiff } from "./tree-diffs.js";
 
 /** Files of a tree that are known to change, at most. */
 const volatileLimit = 2_000;
@@ -26,7 +26,7 @@ export async function volatileFiles(
   const { paths, last } = isVolatile(known) ? known : { paths: [], last: undefined };
   if (last === manifest.digest) return new Set(paths);
   const before = last === undefined ? undefined : await keptManifest(index, last);
-  const changes = before === undefined ? undefined : await diffManifests(before, manifest);
+  const changes = before === undefined ? undefined : await treeDiff(before, manifest);
   const changed =
     changes === undefined || changes.total > changesLimit
       ? []

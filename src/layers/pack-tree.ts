@@ -89,6 +89,10 @@ export interface PackedTree {
   openShard(digest: string, signal?: AbortSignal): Promise<string>;
 }
 
+/** Shards of no more bytes and files are packed sooner than a thread starts: the caller is blocked for some milliseconds. */
+const smallBytes = 256 * 1024;
+const smallFiles = 200;
+
 let sharedPool: WorkerPool<PackRequest, PackResponse> | undefined;
 
 function packers(): WorkerPool<PackRequest, PackResponse> {
@@ -231,7 +235,7 @@ async function openShard(
   throw new TypeError("the tree has fewer shards than it had");
 }
 
-/** Packs a shard on a thread and keeps its blob, unless that is not the one that is `wanted`. */
+/** Packs a shard, a large one on a thread, and keeps its blob, unless that is not the one that is `wanted`. */
 async function packToBlobs(
   { blobs, locate, signal, threads = true }: PackTreeOptions,
   recipe: NumberedRecipe,
@@ -247,9 +251,11 @@ async function packToBlobs(
     await makeFile(out);
     const request: PackRequest = { recipe: bytes, sources, out };
     signal?.throwIfAborted();
-    const response = threads
-      ? await packers().run(request, { signal, transfer: [bytes.buffer] })
-      : packShard(request);
+    const small = recipe.contentBytes <= smallBytes && recipe.files <= smallFiles;
+    const response =
+      threads && !small
+        ? await packers().run(request, { signal, transfer: [bytes.buffer] })
+        : packShard(request);
     if (response.problem === "changed") throw changed(response.path, response.how);
     if (response.problem === "unreadable") throw unreadable(response.path, { code: response.code });
     if (response.problem === "refused")

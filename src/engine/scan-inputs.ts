@@ -18,7 +18,8 @@ export interface ScannedInput {
 export type ScannedInputs = ReadonlyMap<string, ScannedInput>;
 
 /**
- * Looks through a build's local trees; what has not changed since the last time is not read.
+ * Looks through a build's local trees; what has not changed since the last time is not read. Those that nothing seems to
+ * read are left out: a Dockerfile's context is the working directory by default, with whatever is in it.
  *
  * Rejects with `ERR_KILN_FILE_UNREADABLE`, with `ERR_KILN_FILE_CHANGED` for a file that is written to all the while, or the
  * signal's reason.
@@ -30,7 +31,8 @@ export async function scanInputs(
   const { needs, inputs } = gathered;
   const byName = new Map<string, ScannedInput>();
   const scans = new Map<string, ScannedInput>();
-  for (const { id } of needs.trees) {
+  for (const { id, unread } of needs.trees) {
+    if (unread === true) continue;
     const fact = inputs.treeFacts.get(id);
     const source = fact && inputs.sources.get(fact.name);
     if (fact === undefined || source === undefined) continue;

@@ -23,7 +23,7 @@ import { applyConfig } from "./config-change.js";
 import type { AppliedStep, Chain, StepBase } from "./define-step.js";
 import { FrontendNeeded, type FrontendQuestion, frontendContext } from "./frontend-question.js";
 import type { LowerContext } from "./lower-context.js";
-import { readsContext } from "./steps/dockerfile-options.js";
+import { bindsContext, readsContext } from "./steps/dockerfile-options.js";
 
 /** What of the outside {@link stepWorks} goes by. */
 export interface StepWorkOptions {
@@ -254,10 +254,7 @@ function configOf(options: Readonly<Record<string, string>>): ImageConfig {
 
 /** Whether the lines of a Dockerfile read the context: by COPY or ADD, or by a bind mount. */
 function usesContext(text: string): boolean {
-  const binds = [...text.matchAll(/--mount=(\S+)/g)].some(
-    ([, mount = ""]) => !/(?:^|,)from=/.test(mount) && !/(?:^|,)type=(?!bind)/.test(mount),
-  );
-  return binds || readsContext(text.split("\n"));
+  return bindsContext(text) || readsContext(text.split("\n"));
 }
 
 /** What a step that makes no op is to the steps after it. */

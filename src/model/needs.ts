@@ -69,6 +69,8 @@ export interface TreeNeed {
   readonly files?: Readonly<Record<string, string>> | undefined;
   /** `"keep"` = file times count: they are sent as they are on this machine. Default: they are nobody's matter. */
   readonly times?: "keep" | undefined;
+  /** True = nothing that is known reads it, so that it is not looked through before it is asked for. Default false. */
+  readonly unread?: boolean | undefined;
   /** `"own"` keeps each file's own permission bits, `"normalize"` sends 0755 (directories, executables) or 0644. */
   readonly mode: "own" | "normalize";
   /** The step that reads it, for messages: `addLocalDir("./src", "/app")`. */

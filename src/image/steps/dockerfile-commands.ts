@@ -7,6 +7,7 @@ import {
   checkDockerfileOptions,
   contextNeeds,
   type DockerfileStepOptions,
+  mayReadContext,
   readsContext,
 } from "./dockerfile-options.js";
 
@@ -42,7 +43,11 @@ export const dockerfileCommands: Step<readonly unknown[]> = defineStep({
   },
   title: ({ lines }) => `dockerfileCommands ${oneLine(lines.join("\n"))}`,
   options: ({ options }) => options,
-  needs: (args) => contextNeeds(args, [join(args.contextDir, ".dockerignore")], args.contextFiles),
+  needs: (args) => {
+    const { lines, contextDir, contextFiles: files } = args;
+    const unread = Object.keys(files).length === 0 && !mayReadContext(lines.join("\n"));
+    return contextNeeds(args, [join(contextDir, ".dockerignore")], unread ? { files, unread } : { files });
+  },
   lower: (chain, { lines, buildArgs }, context) =>
     context.dockerfile(chain, {
       key: "commands",

@@ -48,7 +48,7 @@ export function checkDockerfileOptions(
 export function contextNeeds(
   { contextDir, ignored }: CheckedDockerfileOptions,
   ignoreFiles: readonly string[],
-  files?: StepTree["files"],
+  more: Pick<StepTree, "files" | "unread"> = {},
 ): StepNeeds {
   const wanted =
     ignored === undefined ? ignoreFiles : [ignored.ignoreFile].filter((file) => file !== undefined);
@@ -58,7 +58,7 @@ export function contextNeeds(
     trees: {
       context: {
         // COPY keeps the times that files have in the context.
-        ...{ kind: "dir", path: contextDir, mode: "own", times: "keep", files },
+        ...{ kind: "dir", path: contextDir, mode: "own", times: "keep", ...more },
         ...{ ignore: ignored?.ignore ?? [], ignoreFiles: keys },
       },
     },
@@ -71,4 +71,20 @@ export function contextNeeds(
 /** Whether a Dockerfile's lines copy local files: for renderings; not every way of writing it is seen. */
 export function readsContext(lines: readonly string[]): boolean {
   return lines.some((line) => /^\s*(?:COPY|ADD)\s/i.test(line) && !/\s--from=/i.test(line));
+}
+
+/**
+ * Whether a Dockerfile's lines may read the context. False is certain for these lines, whatever stages they have; what the
+ * base has its users run (ONBUILD) is not among them.
+ */
+export function mayReadContext(text: string): boolean {
+  const copies = /^[ \t]*(?:ONBUILD[ \t]+)?(?:COPY|ADD)[ \t]+(?!(?:--\S+[ \t]+)*--from=)/im;
+  return copies.test(text) || bindsContext(text);
+}
+
+/** Whether a command of a Dockerfile mounts the context. */
+export function bindsContext(text: string): boolean {
+  return [...text.matchAll(/--mount=(\S+)/g)].some(
+    ([, mount = ""]) => !/(?:^|,)from=/.test(mount) && !/(?:^|,)type=(?!bind)/.test(mount),
+  );
 }

@@ -56,6 +56,13 @@ test("neither the place of a tree nor the build counts", () => {
   expect(keyOf(factsOf())).toMatch(/^[0-9a-f]{64}$/);
 });
 
+test("a tree that nobody looked through makes a build like no other", () => {
+  const plan = () => compile(chain, identityFacts(factsOf(), new Map()));
+  const settings: Gathered["settings"] = {};
+  const keys = [plan(), plan()].map((each) => identifyBuild(each, { settings } as Gathered).key);
+  expect(keys[0]).not.toBe(keys[1]);
+});
+
 const other: readonly (readonly [string, () => string])[] = [
   ["another content of a tree", () => keyOf(factsOf(), { tree: "sha256:bb" })],
   ["another base", () => keyOf(factsOf({ base: `sha256:${"2".repeat(64)}` }))],

@@ -348,3 +348,38 @@ describe("Modal's layers", () => {
     });
   });
 });
+
+describe("whether the context is looked through beforehand", () => {
+  const unread = (...lines: string[]) =>
+    needsOf(base.dockerfileCommands(...lines)).trees.map((tree) => tree.unread ?? false);
+
+  it.each([
+    ["RUN apk add curl"],
+    ["ENV A=1"],
+    ["COPY --from=tools /a /b"],
+    ["COPY --chown=1:1 --from=tools /a /b"],
+    ["RUN --mount=type=cache,target=/c make"],
+    ["RUN --mount=from=tools,target=/c make"],
+    ["RUN --mount=type=secret,id=a cat /run/secrets/a"],
+  ])("not for %s", (line) => {
+    expect(unread(line)).toEqual([true]);
+  });
+
+  it.each([
+    ["COPY . ."],
+    ["copy --chown=1:1 a b"],
+    ["ADD a.tar /"],
+    ["COPY a --from=b"],
+    ["ONBUILD COPY a b"],
+    ["RUN --mount=type=bind,target=/c make"],
+    ["RUN --mount=target=/c make"],
+    ["RUN true\nCOPY a b"],
+  ])("for %s", (line) => {
+    expect(unread(line)).toEqual([false]);
+  });
+
+  it("for files that are given", () => {
+    const image = base.dockerfileCommands("RUN make", { contextFiles: { "/a": "a" } });
+    expect(needsOf(image).trees.map((tree) => tree.unread ?? false)).toEqual([false]);
+  });
+});

@@ -49,7 +49,19 @@ export class TreeManifest {
     while (cursor.next()) yield this.#entry(cursor, view, firstLinks);
   }
 
-  #entry({ entry, path }: TreeCursor, view: TreeView, firstLinks: Map<number, string>): ManifestEntry {
+  /** One path as {@link entries} has it; `undefined` if there is none, or if it is a further hard link. */
+  entryAt(path: string): ManifestEntry | undefined {
+    const entry = this.find(path);
+    const first = entry === undefined ? undefined : this.firstLink(entry);
+    if (entry === undefined || (first !== undefined && first !== entry)) return undefined;
+    return this.#entry({ entry, path }, new TreeView(this.stored, this.stored.view), new Map());
+  }
+
+  #entry(
+    { entry, path }: Pick<TreeCursor, "entry" | "path">,
+    view: TreeView,
+    firstLinks: Map<number, string>,
+  ): ManifestEntry {
     const { stored } = this;
     const mode = stored.mode[entry] ?? 0;
     const first = this.firstLink(entry);

@@ -24,6 +24,7 @@ import type { SolveSettings } from "../solver/solve-settings.js";
 import { blobStore } from "./blob-store.js";
 import type { ForeseenWay } from "./forecast-build.js";
 import type { ScannedInput } from "./scan-inputs.js";
+import { keepShards, settledShards } from "./settled-shards.js";
 import { volatileFiles } from "./volatile-files.js";
 
 /** Trees of fewer files and bytes than these are sent file by file: layers have a price of their own. */
@@ -172,14 +173,20 @@ export class LayeredTrees {
     maxShards: number,
   ): Promise<PackedTree | string> {
     const { index } = this.#options;
+    const scan = this.#scan(question);
     try {
-      return await packTree({
-        ...(await this.#shardOptions(question, base, maxShards)),
-        locate: this.#scan(question).locate,
+      const options = await this.#shardOptions(question, base, maxShards);
+      const shards = await settledShards(index, scan, options);
+      const packed = await packTree({
+        ...options,
+        locate: scan.locate,
         memo: shardMemo(index),
         blobs: index.blobs,
         place: index.dir,
+        settled: shards && { shards, entryAt: (path) => scan.manifest.entryAt(path) },
       });
+      await keepShards(index, scan, options, packed);
+      return packed;
     } catch (error) {
       if (isLocalReason(error)) return error.message;
       throw error;

@@ -1,6 +1,7 @@
 import { open, rm } from "node:fs/promises";
 import { KilnError } from "../errors.js";
 import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
+import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { SharedWork } from "../internal/shared-work.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
@@ -15,6 +16,7 @@ import {
   type ShardOptions,
   shardRecipes,
   type TreeMeasure,
+  volatileRecipe,
 } from "./plan-shards.js";
 
 /** What is known of shards that were packed before, by key. */
@@ -44,8 +46,25 @@ export interface PackProgress {
   readonly bytes: number;
 }
 
+/** A shard of a tree as it was planned before. */
+export interface SettledShard {
+  readonly key: string;
+  /** Members that are no directories. */
+  readonly files: number;
+}
+
 /** How {@link packTree} packs a tree. */
 export interface PackTreeOptions extends ShardOptions {
+  /**
+   * The shards of all that is not volatile, where it is certain that planning would find the same, and the tree has no hard
+   * links: then no more than the volatile files is looked at. Default: all is planned.
+   */
+  readonly settled?:
+    | {
+        readonly shards: readonly SettledShard[];
+        readonly entryAt: (path: string) => ManifestEntry | undefined;
+      }
+    | undefined;
   /** The absolute path of a file of the tree. */
   readonly locate: (path: string) => string;
   readonly memo: ShardMemo;
@@ -70,6 +89,7 @@ export interface PackedLayer extends LayerBlob {
   readonly shardKey: string;
   /** Members that are no directories. */
   readonly files: number;
+  readonly volatile: boolean;
 }
 
 /** A tree as layers. */
@@ -78,6 +98,8 @@ export interface PackedTree {
   readonly layers: readonly PackedLayer[];
   /** How many of them had to be packed, as they were not known. */
   readonly packedShards: number;
+  /** Whether files of the tree have further links. */
+  readonly hasLinks: boolean;
   /**
    * The file of one of the layers' blobs. Packs it again if it is not there any more; its bytes are the same
    * then. Once for all who ask at once: `signal` ends the waiting, the signal of {@link packTree} ends the
@@ -120,12 +142,17 @@ const underWay = new SharedWork<LayerBlob>();
  * - the signal's reason. No scratch file is left behind.
  */
 export async function packTree(options: PackTreeOptions): Promise<PackedTree> {
-  const measure = await measureTree(options);
+  let measuring: Promise<TreeMeasure> | undefined;
+  const measure = (): Promise<TreeMeasure> => {
+    measuring ??= measureTree(options);
+    return measuring;
+  };
   const { layers, packed } = await new TreePacker(options, measure).run();
   const opening = new Map<string, Promise<string>>();
   return {
     layers,
     packedShards: packed,
+    hasLinks: measuring !== undefined && (await measuring).links.size > 0,
     openShard(digest, signal) {
       let opened = opening.get(digest);
       if (opened === undefined) {
@@ -139,7 +166,7 @@ export async function packTree(options: PackTreeOptions): Promise<PackedTree> {
 
 class TreePacker {
   readonly #options: PackTreeOptions;
-  readonly #measure: TreeMeasure;
+  readonly #measure: () => Promise<TreeMeasure>;
   readonly #layers: PackedLayer[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #stop = new AbortController();
@@ -148,7 +175,7 @@ class TreePacker {
   #packed = 0;
   #bytes = 0;
 
-  constructor(options: PackTreeOptions, measure: TreeMeasure) {
+  constructor(options: PackTreeOptions, measure: () => Promise<TreeMeasure>) {
     this.#options = options;
     this.#measure = measure;
     const { signal } = options;
@@ -158,8 +185,8 @@ class TreePacker {
   async run(): Promise<{ layers: readonly PackedLayer[]; packed: number }> {
     const most = this.#options.threads === false ? 1 : packers().size + 1;
     try {
-      let index = 0;
-      for await (const recipe of shardRecipes({ ...this.#options, signal: this.#signal }, this.#measure)) {
+      let index = await this.#settle();
+      for await (const recipe of this.#recipes(index > 0)) {
         const known = await this.#options.memo.get(recipe.key);
         this.#signal.throwIfAborted();
         if (known !== undefined && isBlob(known)) this.#finish(index, recipe, known);
@@ -176,6 +203,35 @@ class TreePacker {
       throw error;
     }
     return { layers: this.#layers, packed: this.#packed };
+  }
+
+  /** Takes the shards that are settled, if all are known; how many. */
+  async #settle(): Promise<number> {
+    const { settled, memo } = this.#options;
+    const shards = settled?.shards ?? [];
+    const blobs: LayerBlob[] = [];
+    for (const { key } of shards) {
+      const known = await memo.get(key);
+      this.#signal.throwIfAborted();
+      if (known === undefined || !isBlob(known)) return 0;
+      blobs.push(known);
+    }
+    for (const [index, blob] of blobs.entries()) {
+      const shard = shards[index];
+      if (shard !== undefined) this.#finish(index, { ...shard, volatile: false }, blob);
+    }
+    return blobs.length;
+  }
+
+  async *#recipes(isSettled: boolean): AsyncGenerator<NumberedRecipe, void, void> {
+    const options = { ...this.#options, signal: this.#signal };
+    const { settled } = options;
+    if (settled === undefined || !isSettled) {
+      yield* shardRecipes(options, await this.#measure());
+      return;
+    }
+    const recipe = volatileRecipe(options, settled.entryAt);
+    if (recipe !== undefined) yield recipe;
   }
 
   /** Packs a shard beside others. A failure ends them all: it is the reason of the signal. */
@@ -204,10 +260,14 @@ class TreePacker {
     this.#finish(index, recipe, blob);
   }
 
-  #finish(index: number, { key, files }: NumberedRecipe, { digest, size, diffId }: LayerBlob): void {
+  #finish(
+    index: number,
+    { key, files, volatile }: SettledShard & Pick<NumberedRecipe, "volatile">,
+    { digest, size, diffId }: LayerBlob,
+  ): void {
     const { compression, onProgress } = this.#options;
     const mediaType = compression === "gzip" ? mediaTypes.ociLayerGzip : mediaTypes.ociLayer;
-    this.#layers[index] = { mediaType, digest, size, diffId, shardKey: key, files };
+    this.#layers[index] = { mediaType, digest, size, diffId, shardKey: key, files, volatile };
     this.#ready += 1;
     onProgress?.({ ready: this.#ready, packed: this.#packed, bytes: this.#bytes });
   }
@@ -215,7 +275,7 @@ class TreePacker {
 
 async function openShard(
   options: PackTreeOptions,
-  measure: TreeMeasure,
+  measure: () => Promise<TreeMeasure>,
   layers: readonly PackedLayer[],
   digest: string,
 ): Promise<string> {
@@ -225,7 +285,7 @@ async function openShard(
   // It may have lain there for long.
   if ((await blobs.has(digest)) && (await isBlobWhole(blobs.path(digest), digest))) return blobs.path(digest);
   let at = 0;
-  for await (const recipe of shardRecipes(options, measure)) {
+  for await (const recipe of shardRecipes(options, await measure())) {
     if (at === index) {
       await packToBlobs(options, recipe, { wanted: digest });
       return blobs.path(digest);

@@ -93,7 +93,8 @@ export class CutFinder {
   }
 }
 
-function weightOf(entry: ManifestEntry): number {
+/** What an entry weighs: as long as none of them does otherwise, a tree is cut in the same places. */
+export function weightOf(entry: ManifestEntry): number {
   if (!isRegularMode(entry.mode) || isHardLink(entry)) return 1;
   let weight = 1;
   for (let rest = entry.size / weightUnit; rest >= 4; rest /= 4) weight *= 4;

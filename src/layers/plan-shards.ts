@@ -138,6 +138,28 @@ export async function* shardRecipes(
   for (const { recipe, volatile } of shards.end()) yield { ...recipe, volatile };
 }
 
+/**
+ * The recipe of the volatile files alone, for a tree without hard links: what {@link shardRecipes} ends with. `undefined` if
+ * the tree has none of them.
+ */
+export function volatileRecipe(
+  options: ShardOptions,
+  entryAt: (path: string) => ManifestEntry | undefined,
+): NumberedRecipe | undefined {
+  const shard = new Shard(options, new Map(), new RecipeSpace());
+  const parentsOf = (path: string): ManifestEntry[] =>
+    path.split("/").flatMap((_, depth, names) => {
+      const parent = depth === 0 ? undefined : entryAt(names.slice(0, depth).join("/"));
+      return parent === undefined ? [] : [parent];
+    });
+  for (const path of [...(options.volatile ?? [])].sort(comparePaths)) {
+    const entry = entryAt(path);
+    if (entry !== undefined && !isDirectoryMode(entry.mode)) shard.add(entry, parentsOf(path));
+  }
+  const recipe = shard.finish();
+  return recipe === undefined ? undefined : { ...recipe, volatile: true };
+}
+
 class ShardWriter {
   readonly #options: ShardOptions;
   readonly #measure: TreeMeasure;

@@ -173,6 +173,7 @@ test("a layer's bytes are golden", async () => {
       shardKey: "4f0f6b0ab95f93a4592282e0a76551fc5dbcf151957332496c2279e1ab7d235f",
       size: 383,
       files: 3,
+      volatile: false,
     },
   ]);
 });

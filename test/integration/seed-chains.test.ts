@@ -69,7 +69,7 @@ afterAll(async () => {
 
 const fresh = (): string => Math.random().toString(36).slice(2, 12);
 
-describeOneEngine("modern", "the chains of Modal's pages", (testEngine) => {
+describeOneEngine("older", "the chains of Modal's pages", (testEngine) => {
   const { name, address } = testEngine;
   let engine: Engine;
   beforeAll(async () => {

@@ -4,14 +4,14 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const dist = join(import.meta.dirname, "..", "..", "dist");
+const root = join(import.meta.dirname, "..", "..");
 
 /**
  * Results by row id in a file. They count for the build of Kiln that they were measured with, and for `settings`;
  * with another one the store is empty.
  */
 export function rowStore(file, settings) {
-  const key = createHash("sha256").update(distDigest()).update(JSON.stringify(settings)).digest("hex");
+  const key = createHash("sha256").update(sourcesDigest()).update(JSON.stringify(settings)).digest("hex");
   const former = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   const rows = former.key === key ? former.rows : {};
   return {
@@ -26,9 +26,11 @@ export function rowStore(file, settings) {
   };
 }
 
-function distDigest() {
+/** Of what the package is built from: two builds of the same sources differ in names of scratch folders. */
+function sourcesDigest() {
   const hash = createHash("sha256");
-  const names = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith(".js"));
-  for (const name of names.sort()) hash.update(name).update(readFileSync(join(dist, name)));
+  const sources = readdirSync(join(root, "src"), { recursive: true }).filter((name) => name.endsWith(".ts"));
+  const files = [...sources.map((name) => join("src", name)), "scripts/build.mjs", "package-lock.json"];
+  for (const name of files.sort()) hash.update(name).update(readFileSync(join(root, name)));
   return hash.digest();
 }

@@ -23,7 +23,7 @@ import { applyConfig } from "./config-change.js";
 import type { AppliedStep, Chain, StepBase } from "./define-step.js";
 import { FrontendNeeded, type FrontendQuestion, frontendContext } from "./frontend-question.js";
 import type { LowerContext } from "./lower-context.js";
-import { bindsContext, readsContext } from "./steps/dockerfile-options.js";
+import { mayReadContext } from "./steps/dockerfile-options.js";
 
 /** What of the outside {@link stepWorks} goes by. */
 export interface StepWorkOptions {
@@ -230,7 +230,7 @@ function standIn({ text, options, inputs }: FrontendQuestion): FrontendFact {
   const meaning = JSON.stringify([text, asked.sort(), Env, WorkingDir, User, Shell, OnBuild]);
   const base = Object.entries(inputs).find(([name]) => name !== "dockerfile" && name !== "context")?.[1];
   const start = base === undefined ? scratch() : fromDefinition(base);
-  const takesContext = inputs["context"] === undefined && usesContext(text);
+  const takesContext = inputs["context"] === undefined && mayReadContext(text);
   const made = start.run(["dockerfile", sha256(meaning)], {
     mounts: takesContext
       ? [
@@ -250,11 +250,6 @@ function configOf(options: Readonly<Record<string, string>>): ImageConfig {
   if (text === undefined) return emptyConfig;
   const { "containerimage.config": encoded } = JSON.parse(text) as Readonly<Record<string, string>>;
   return JSON.parse(Buffer.from(encoded ?? "", "base64").toString()) as ImageConfig;
-}
-
-/** Whether the lines of a Dockerfile read the context: by COPY or ADD, or by a bind mount. */
-function usesContext(text: string): boolean {
-  return bindsContext(text) || readsContext(text.split("\n"));
 }
 
 /** What a step that makes no op is to the steps after it. */

@@ -83,7 +83,7 @@ export function mayReadContext(text: string): boolean {
 }
 
 /** Whether a command of a Dockerfile mounts the context. */
-export function bindsContext(text: string): boolean {
+function bindsContext(text: string): boolean {
   return [...text.matchAll(/--mount=(\S+)/g)].some(
     ([, mount = ""]) => !/(?:^|,)from=/.test(mount) && !/(?:^|,)type=(?!bind)/.test(mount),
   );

@@ -39,6 +39,7 @@ const FILES = [
   { name: "program", of: ["cli/program"] },
   { name: "build", of: ["cli/commands/build"] },
   { name: "local", of: ["engine/run-build"] },
+  { name: "made", of: ["engine/carry-out"] },
 ];
 
 /** Modules of worker threads: `workerEntry` looks for them in `threads`. */

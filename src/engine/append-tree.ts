@@ -31,6 +31,15 @@ export interface AppendOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+/** A tree that was put on top of an image without a solve. */
+export interface AppendedTree {
+  readonly outputs: readonly OutputRecord[];
+  /** The chain's step that copies the tree. */
+  readonly step: number;
+  /** Whether layers had to be made. */
+  readonly ran: boolean;
+}
+
 /**
  * Puts an image that ends with a tree where the build's outputs want it, without a solve: the layers below are there
  * already, the tree's are put beside them.
@@ -38,10 +47,7 @@ export interface AppendOptions {
  * `undefined` if that cannot be done: something runs after the tree, an output is of another kind or wants its layers
  * another way, or a layer below is not there yet. Rejects with what writing and pushing reject with.
  */
-export async function appendTree(
-  plan: Plan,
-  options: AppendOptions,
-): Promise<readonly OutputRecord[] | undefined> {
+export async function appendTree(plan: Plan, options: AppendOptions): Promise<AppendedTree | undefined> {
   const { image, outputs, facts } = options;
   // The source that the image is, and what names the result.
   if (image === undefined || plan.definition?.ops.length !== 2 || outputs.length === 0) return undefined;
@@ -61,7 +67,12 @@ export async function appendTree(
     });
     records.push(await target.put(made, image));
   }
-  return records;
+  return { outputs: records, step: image.question.step, ran: image.packed.packedShards > 0 };
+}
+
+/** Whether outputs are of the kinds that {@link appendTree} writes. */
+export function canAppendTo(outputs: readonly Output[], registries: RegistryAccess | undefined): boolean {
+  return outputs.length > 0 && outputs.every((output) => canAppend(output, registries));
 }
 
 interface Target {
@@ -72,17 +83,21 @@ interface Target {
 }
 
 function targetOf(output: Output, options: AppendOptions): Target | undefined {
-  if (output.type !== "oci-layout" && output.type !== "registry") return undefined;
+  if (!canAppend(output, options.registries)) return undefined;
+  if (output.type === "oci-layout") return layoutTarget(output, options);
+  return options.registries && registryTarget(output, options.registries, options.signal);
+}
+
+function canAppend(
+  output: Output,
+  registries: RegistryAccess | undefined,
+): output is OciLayoutOutput | RegistryOutput {
+  if (output.type !== "oci-layout" && (output.type !== "registry" || registries === undefined)) return false;
   const { compression, compressionLevel, forceCompression, annotations, ...others } = output.options;
   const { rewriteTimestamp, ociArtifact, preferNondistLayers } = others;
-  if (compression !== undefined && compression !== "gzip") return undefined;
-  if (compressionLevel !== undefined || forceCompression === true || annotations !== undefined)
-    return undefined;
-  if (rewriteTimestamp === true || ociArtifact !== undefined || preferNondistLayers === true)
-    return undefined;
-  if (output.type === "oci-layout") return layoutTarget(output, options);
-  const { registries, signal } = options;
-  return registries === undefined ? undefined : registryTarget(output, registries, signal);
+  if (compression !== undefined && compression !== "gzip") return false;
+  if (compressionLevel !== undefined || forceCompression === true || annotations !== undefined) return false;
+  return rewriteTimestamp !== true && ociArtifact === undefined && preferNondistLayers !== true;
 }
 
 function layoutTarget(

@@ -1,7 +1,7 @@
 import { builderVersion as builderVersionOf } from "../image/builder-version.js";
 import { randomId } from "../internal/random-id.js";
 import type { BaseFact, Facts } from "../model/facts.js";
-import { normalizePlatform, type Platform, parsePlatform } from "../oci/platform.js";
+import type { Platform } from "../oci/platform.js";
 import type { Gathered } from "./gather.js";
 
 /** The facts of a build whose bases are known. */
@@ -25,9 +25,4 @@ export function factsOf(
     sourceDateEpoch,
     localUniqueId: randomId(),
   };
-}
-
-/** A platform as a build's options have it. */
-export function platformAsked(wanted: string | Platform): Platform {
-  return typeof wanted === "string" ? parsePlatform(wanted) : normalizePlatform(wanted);
 }

@@ -3,13 +3,11 @@ import { writeFile } from "node:fs/promises";
 import type { CacheIndex } from "../cache/cache-index.js";
 import { KilnError } from "../errors.js";
 import type { LayersQuestion } from "../image/layers-question.js";
-import { randomId } from "../internal/random-id.js";
 import type { LayerBlob } from "../layers/layer-sink.js";
 import { type PackedTree, packTree, type ShardMemo } from "../layers/pack-tree.js";
 import { planShards, type ShardOptions } from "../layers/plan-shards.js";
 import { movingSources } from "../llb/moving-sources.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import type { SolveEvent } from "../model/events.js";
 import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
 import { isBlobWhole } from "../oci/blob-file.js";
@@ -18,8 +16,7 @@ import type { ImageConfig } from "../oci/image-config.js";
 import { imageOfLayers } from "../oci/image-of-layers.js";
 import type { ImageManifest } from "../oci/manifest.js";
 import type { ContentStore } from "../session/content-store.js";
-import type { Client } from "../solver/client.js";
-import { type DescribedImage, describeImage } from "../solver/image-manifest.js";
+import type { DescribedImage, DescribeImageOptions } from "../solver/image-manifest.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { blobStore } from "./blob-store.js";
 import type { ForeseenWay } from "./forecast-build.js";
@@ -43,7 +40,6 @@ const defaultFileTime = 315_532_802;
 
 /** What {@link LayeredTrees} works with. */
 export interface LayeredTreesOptions {
-  readonly client: Client;
   readonly facts: DaemonFacts;
   readonly settings: SolveSettings;
   readonly index: CacheIndex;
@@ -53,8 +49,15 @@ export interface LayeredTreesOptions {
   readonly forced: boolean;
   /** Called before something of the chain is solved on its own, and when it need not be. */
   readonly expect: (question: LayersQuestion, solved: boolean) => void;
-  readonly emit: (event: SolveEvent) => void;
+  /** Has the daemon build what is below a tree, and tell it; `undefined` = no daemon is asked. */
+  readonly describe: ((image: BelowTree) => Promise<DescribedImage>) | undefined;
 }
+
+/** The image below a tree, and the directory that the tree goes to. */
+export type BelowTree = Pick<DescribeImageOptions, "definition" | "config" | "directory">;
+
+/** Thrown if nobody may be asked what is below a tree, and the index does not know. */
+export class UnknownLayers extends Error {}
 
 /** An image that ends with a tree, as it was made here. */
 export interface LayeredImage {
@@ -118,7 +121,8 @@ export class LayeredTrees {
 
   /**
    * Decides how a tree comes to the daemon; for layers, makes them. `identity` is the chain compiled with names that say
-   * what its trees hold. Rejects as solves do, and as packing does.
+   * what its trees hold. Rejects as solves do, and as packing does; with
+   * {@link UnknownLayers} where a daemon would have to be asked and none may be.
    */
   async way(question: LayersQuestion, identity: Plan): Promise<TreeWay> {
     const obstacle = this.#obstacle(question);
@@ -244,27 +248,17 @@ export class LayeredTrees {
   async #base(question: LayersQuestion, identity: Plan): Promise<DescribedImage | string> {
     const { before, to, config } = question;
     if (before === undefined) return emptyBase(to, config);
-    const { client, facts, settings, index, forced, expect, emit } = this.#options;
+    const { index, forced, expect, describe } = this.#options;
     const key = this.#prefixKey(question, identity);
     this.#prefixKeys.push(key);
     const found = forced ? undefined : await index.read("prefixes", key);
     let described = isDescribed(found) ? found : undefined;
-    expect(question, described === undefined);
-    if (described === undefined) {
+    if (described !== undefined) expect(question, false);
+    else if (describe === undefined) throw new UnknownLayers();
+    else {
+      expect(question, true);
       try {
-        described = await describeImage(
-          client,
-          {
-            ref: randomId(),
-            facts,
-            settings,
-            stores: this.stores,
-            definition: before,
-            config,
-            directory: to,
-          },
-          emit,
-        );
+        described = await describe({ definition: before, config, directory: to });
       } catch (error) {
         if (error instanceof KilnError && error.code === "ERR_KILN_UNSUPPORTED") return error.message;
         throw error;

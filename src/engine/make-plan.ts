@@ -1,10 +1,8 @@
-import { KilnError } from "../errors.js";
 import { compile, planSteps } from "../image/compile.js";
 import type { Chain } from "../image/define-step.js";
 import { FrontendNeeded, type FrontendQuestion } from "../image/frontend-question.js";
 import { LayersNeeded, type LayersQuestion } from "../image/layers-question.js";
 import type { Definition } from "../llb/definition.js";
-import type { DaemonFacts } from "../model/daemon.js";
 import type { BaseFact, Facts, FrontendFact } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
@@ -14,8 +12,7 @@ import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { mergeSourceLocks, type SourceLock } from "../solver/source-lock/source-lock.js";
 import { askFrontend } from "./ask-frontend.js";
-import type { BuildOptions } from "./build.js";
-import { factsOf, platformAsked } from "./facts-of.js";
+import { factsOf } from "./facts-of.js";
 import type { Gathered } from "./gather.js";
 import { lockPlan } from "./lock-plan.js";
 import type { Mirrors } from "./mirrors.js";
@@ -141,15 +138,4 @@ export async function compileChain(
 function keyOfQuestion({ id, text, options, inputs }: FrontendQuestion): string {
   const graphs = Object.entries(inputs).map(([name, { ops }]) => [name, ops.at(-1)?.digest]);
   return JSON.stringify([id, text, options, graphs]);
-}
-
-/** The daemon's first Linux platform, or the one asked for if any worker has it. */
-export function choosePlatform(wanted: BuildOptions["platform"], facts: DaemonFacts): Platform {
-  if (wanted !== undefined) return platformAsked(wanted);
-  const offered = facts.workers.flatMap(({ platforms }) => platforms);
-  const linux = offered.find(({ os }) => os === "linux");
-  if (linux !== undefined) return linux;
-  throw new KilnError("ERR_KILN_UNSUPPORTED", `the daemon at ${facts.address} offers no Linux platform`, {
-    hint: "Name the platform to build for.",
-  });
 }

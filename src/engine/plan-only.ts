@@ -10,10 +10,11 @@ import { sessionServices } from "../solver/session-services.js";
 import type { BuildOptions } from "./build.js";
 import { identifyBuild, identityFacts } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
+import { choosePlatform } from "./build-platform.js";
 import { type ForeseenWay, forecastBuild } from "./forecast-build.js";
 import { type EngineSettings, gather, withRootfs } from "./gather.js";
 import { LayeredTrees } from "./layered-trees.js";
-import { choosePlatform, compileChain, resolveFacts } from "./make-plan.js";
+import { compileChain, resolveFacts } from "./make-plan.js";
 import { openCache } from "./open-cache.js";
 import { openLock } from "./open-lock.js";
 import { digestsOf, type ScannedInputs, scanInputs } from "./scan-inputs.js";
@@ -65,10 +66,10 @@ export async function planOnly(
     );
     const noop = index.enabled && typeof (await answerUnsolved(identity, job, platform)) !== "string";
     const layers = new LayeredTrees({
-      ...{ client, facts: daemon, settings, index, scans, sourceDateEpoch: gathered.sourceDateEpoch },
+      ...{ facts: daemon, settings, index, scans, sourceDateEpoch: gathered.sourceDateEpoch },
       forced: gathered.force !== undefined,
       expect: () => {},
-      emit: () => {},
+      describe: undefined,
     });
     const ways: ForeseenWay[] = [];
     const plan = await compileChain(image, resolved, {

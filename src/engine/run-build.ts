@@ -6,7 +6,7 @@ import { openCache } from "./open-cache.js";
 import { phase } from "./phase.js";
 import { BuildRecorder } from "./record-build.js";
 import { type ScannedInputs, scanInputs, withScans } from "./scan-inputs.js";
-import { answerFromIndex } from "./verified-build.js";
+import { answerUnsolved, knownBuild } from "./verified-build.js";
 
 /**
  * Carries out one build: finds local inputs; answers at once if what it would make is there; else learns the daemon,
@@ -37,13 +37,13 @@ export async function runBuild(
     startedAt,
   };
   const recorder: BuildRecorder = new BuildRecorder(job);
-  const early = await answerFromIndex(job);
-  if (early !== undefined) {
-    await recorder.verified(early);
+  const known = await knownBuild(job);
+  const answer = known && (await answerUnsolved(known.identity, job, known.platform));
+  if (typeof answer === "object") {
+    await recorder.verified(answer);
     context.emit(phase("done", "everything is there already"));
-    return early.result;
+    return answer.result;
   }
-  const client = await context.connect();
-  const { SolvedBuild } = await import("./solved-build.js");
-  return new SolvedBuild(job, client, recorder).run();
+  const { carryOut } = await import("./carry-out.js");
+  return carryOut(job, recorder, known);
 }

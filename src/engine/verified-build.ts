@@ -1,13 +1,17 @@
+import type { CacheIndex } from "../cache/cache-index.js";
 import { compile } from "../image/compile.js";
 import type { OutputRecord, StepRecord } from "../model/build-record.js";
+import type { Facts } from "../model/facts.js";
 import type { Platform } from "../oci/platform.js";
-import { type BuildResult, summaryOf } from "./build.js";
+import { type BuildOptions, type BuildResult, summaryOf } from "./build.js";
 import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
+import { ownPlatform, platformAsked } from "./build-platform.js";
 import { checkContextOf } from "./check-context.js";
 import { factsOf } from "./facts-of.js";
 import { type Gathered, withRootfs } from "./gather.js";
-import { knownBases, knownPlatform } from "./known-facts.js";
+import { knownBases } from "./known-bases.js";
+import { knownDaemon } from "./known-daemon.js";
 import { openLock } from "./open-lock.js";
 import { checkOutputs } from "./output-checks.js";
 import type { OutputStamp } from "./output-stamp.js";
@@ -56,12 +60,25 @@ export interface VerifiedBuild {
   readonly stored: StoredResult;
 }
 
-/**
- * The result of a build without asking a daemon anything, if all that it is made of is known and all that it would make
- * is really there.
- */
-export async function answerFromIndex(job: BuildJob): Promise<VerifiedBuild | undefined> {
-  const { image, index, gathered: local, options, address, engine, scans } = job;
+/** A build of which all is known that it is made of. */
+export interface KnownBuild {
+  readonly platform: Platform;
+  /** With the bases that are only found once the platform is known. */
+  readonly gathered: Gathered;
+  readonly facts: Facts;
+  readonly identity: BuildIdentity;
+}
+
+/** What a build is, if that can be told without asking a daemon anything. */
+export async function knownBuild({
+  image,
+  index,
+  gathered: local,
+  options,
+  address,
+  engine,
+  scans,
+}: BuildJob): Promise<KnownBuild | undefined> {
   const { needs, settings } = local;
   if (!index.enabled || needs.usesDockerfile || whyAlwaysSolved(local) !== undefined) return undefined;
   const platform = await knownPlatform(options.platform, address, index);
@@ -75,8 +92,7 @@ export async function answerFromIndex(job: BuildJob): Promise<VerifiedBuild | un
   if (bases === undefined) return undefined;
   const facts = factsOf(gathered, platform, bases);
   const identity = identifyBuild(compile(image, identityFacts(facts, digestsOf(scans))), gathered);
-  const answer = await answerUnsolved(identity, job, platform);
-  return typeof answer === "string" ? undefined : answer;
+  return { platform, gathered, facts, identity };
 }
 
 /**
@@ -130,4 +146,15 @@ function unsolved(
 function isStoredResult(value: unknown): value is StoredResult {
   if (typeof value !== "object" || value === null) return false;
   return Reflect.get(value, "version") === 1 && Array.isArray(Reflect.get(value, "stamps"));
+}
+
+/** The platform of a build, where it is asked for or the daemon has told its own. */
+async function knownPlatform(
+  wanted: BuildOptions["platform"],
+  address: string,
+  index: CacheIndex,
+): Promise<Platform | undefined> {
+  if (wanted !== undefined) return platformAsked(wanted);
+  const daemon = await knownDaemon(address, index);
+  return daemon && ownPlatform(daemon.facts);
 }

@@ -3,7 +3,7 @@ import { checkOptions } from "../internal/check-options.js";
 import { wrongArgument } from "../llb/check-argument.js";
 import type { SolveEvent } from "../model/events.js";
 import type { Connection } from "../rpc/connection.js";
-import { RpcError } from "../rpc/node-error.js";
+import { RpcError } from "../rpc/rpc-error.js";
 import { createClient } from "../rpc/typed-client.js";
 import { type HistoryRecord, historyRecordFromPb } from "./history-record.js";
 import { checkRef, findBuild, queryHistory, unknownBuild } from "./query-history.js";

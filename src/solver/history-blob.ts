@@ -5,7 +5,7 @@ import { checkOptions } from "../internal/check-options.js";
 import { checkDigest, wrongArgument } from "../llb/check-argument.js";
 import type { Digest } from "../oci/digest.js";
 import type { Connection } from "../rpc/connection.js";
-import { RpcError } from "../rpc/node-error.js";
+import { RpcError } from "../rpc/rpc-error.js";
 import { createClient } from "../rpc/typed-client.js";
 import type { HistoryBlob } from "./history-record.js";
 

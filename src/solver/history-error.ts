@@ -8,7 +8,7 @@ import {
 import { checkOptions } from "../internal/check-options.js";
 import { wrongArgument } from "../llb/check-argument.js";
 import type { Connection } from "../rpc/connection.js";
-import { RpcError } from "../rpc/node-error.js";
+import { RpcError } from "../rpc/rpc-error.js";
 import { statusDetails } from "../rpc/status-details.js";
 import { createClient } from "../rpc/typed-client.js";
 import { wholeBlob } from "./history-blob.js";

@@ -5,7 +5,7 @@ import {
   type BuildResultInfo,
   type Descriptor as PbDescriptor,
 } from "../gen/moby/buildkit/v1/control_pb.js";
-import { grpcStatusNames } from "../rpc/node-error.js";
+import { grpcStatusNames } from "../rpc/rpc-error.js";
 import { predicateKey } from "./attestation-keys.js";
 
 /** A blob that the daemon keeps for a build; `Client.readHistoryBlob` reads it. */

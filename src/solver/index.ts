@@ -14,7 +14,7 @@ export type {
   VertexStartedEvent,
   WarningEvent,
 } from "../model/events.js";
-export { RpcError } from "../rpc/node-error.js";
+export { RpcError } from "../rpc/rpc-error.js";
 export type { SourceRange, StatusDetail } from "../rpc/status-details.js";
 export type { TlsOptions } from "../rpc/tls-options.js";
 export type { Credentials, CredentialsProvider } from "../session/credentials.js";

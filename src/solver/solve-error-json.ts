@@ -1,7 +1,7 @@
 import { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "../errors.js";
 import { fromJsonData, toJsonData } from "../internal/rich-json.js";
 import type { LogClip } from "../model/events.js";
-import { RpcError } from "../rpc/node-error.js";
+import { RpcError } from "../rpc/rpc-error.js";
 import type { StatusDetail } from "../rpc/status-details.js";
 import type { FailedSource } from "./failed-source.js";
 import { type FailedOp, type FailedStep, SolveError } from "./solve-error.js";

@@ -1,5 +1,5 @@
 import type { CallSite, KilnErrorCode } from "../errors.js";
-import { RpcError } from "../rpc/node-error.js";
+import { RpcError } from "../rpc/rpc-error.js";
 import { type FailedSource, failedSource } from "./failed-source.js";
 import { type FailedOp, SolveError } from "./solve-error.js";
 import type { StatusTracker } from "./status-tracker.js";

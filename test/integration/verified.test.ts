@@ -16,23 +16,11 @@ import {
 import { type CountingProxy, countingProxy } from "./support/counting-proxy.js";
 import { inspectDockerImage, removeDockerImage } from "./support/docker-image.js";
 import { describeOneEngine, registry } from "./support/engines.js";
+import { loadedModulesHook } from "./support/loaded-modules.js";
 import { fresh, pinned, textOf, Workbench } from "./support/rebuild.js";
 import { runCli } from "./support/run-cli.js";
 
 const root = new URL("../../", import.meta.url).pathname;
-
-/** Tells the file `SEEN` of every module that a process loads. */
-const hooks = `
-import { register } from "node:module";
-register("data:text/javascript," + encodeURIComponent(\`
-  import { appendFileSync } from "node:fs";
-  export async function resolve(specifier, context, next) {
-    const found = await next(specifier, context);
-    if (process.env.SEEN) appendFileSync(process.env.SEEN, found.url + "\\\\n");
-    return found;
-  }
-\`));
-`;
 
 describeOneEngine("modern", "a build whose outputs are there", ({ address }) => {
   let bench: Workbench;
@@ -129,7 +117,7 @@ describeOneEngine("modern", "a build whose outputs are there", ({ address }) => 
   });
 
   it("loads neither gRPC nor protobuf in a process of its own", async () => {
-    writeFileSync(join(bench.dir, "hooks.mjs"), hooks);
+    writeFileSync(join(bench.dir, "hooks.mjs"), loadedModulesHook);
     const recipe = join(bench.dir, "recipe.mjs");
     writeFileSync(
       recipe,

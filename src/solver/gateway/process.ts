@@ -2,7 +2,7 @@ import { Readable, Writable } from "node:stream";
 import type { ExecMessage, ExecMessageSchema } from "../../gen/moby/buildkit/v1/frontend/gateway_pb.js";
 import { createDeferred } from "../../internal/deferred.js";
 import { checkInteger, checkName } from "../../llb/check-argument.js";
-import { RpcError } from "../../rpc/node-error.js";
+import { RpcError } from "../../rpc/rpc-error.js";
 import { statusDetails } from "../../rpc/status-details.js";
 import type { TypedStream } from "../../rpc/typed-stream.js";
 

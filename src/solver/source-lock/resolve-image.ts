@@ -1,7 +1,7 @@
 import type { CallSite } from "../../errors.js";
 import type { Platform } from "../../oci/platform.js";
 import { formatReference, parseReference } from "../../oci/reference.js";
-import { RpcError } from "../../rpc/node-error.js";
+import { RpcError } from "../../rpc/rpc-error.js";
 import type { Gateway, ResolvedImage, ResolveImageOptions } from "../gateway/gateway.js";
 import { SolveError } from "../solve-error.js";
 import { unlockedError } from "./pin-definition.js";

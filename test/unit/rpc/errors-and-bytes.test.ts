@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.js";
 import { BytesMessageSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.js";
 import { decodeBytesMessage, encodeBytesMessage } from "../../../src/rpc/bytes-message.js";
-import { printable, RpcError, translateCallError } from "../../../src/rpc/node-error.js";
+import { printable, translateCallError } from "../../../src/rpc/node-error.js";
+import { RpcError } from "../../../src/rpc/rpc-error.js";
 import { decodeStatusDetails } from "../../../src/rpc/status-details.js";
 
 describe("BytesMessage", () => {

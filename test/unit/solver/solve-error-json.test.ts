@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KilnError } from "../../../src/errors.js";
-import { RpcError } from "../../../src/rpc/node-error.js";
+import { RpcError } from "../../../src/rpc/rpc-error.js";
 import { SolveError, type SolveErrorOptions } from "../../../src/solver/solve-error.js";
 import { decodeError, encodeError } from "../../../src/solver/solve-error-json.js";
 

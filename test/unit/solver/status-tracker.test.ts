@@ -4,7 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { StatusResponseSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.js";
 import type { SolveEvent } from "../../../src/model/events.js";
-import { RpcError } from "../../../src/rpc/node-error.js";
+import { RpcError } from "../../../src/rpc/rpc-error.js";
 import { SecretMasks } from "../../../src/session/secret-masks.js";
 import type { SolveError } from "../../../src/solver/solve-error.js";
 import { StatusTracker } from "../../../src/solver/status-tracker.js";

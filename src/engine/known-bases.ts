@@ -5,8 +5,6 @@ import type { Needs, RegistryBaseNeed } from "../model/needs.js";
 import { formatPlatform, type Platform } from "../oci/platform.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import type { SourceLock } from "../solver/source-lock/source-lock.js";
-import type { BuildOptions } from "./build.js";
-import { platformAsked } from "./facts-of.js";
 import type { LocalInputs } from "./gather-inputs.js";
 import { lockedDigest, resolveLayoutBase } from "./given-base.js";
 import { type Mirrors, mirrored } from "./mirrors.js";
@@ -62,22 +60,6 @@ export async function keepBases(
   }
 }
 
-/** The platform of a build, where it is asked for or the daemon at an address has told its own. */
-export async function knownPlatform(
-  wanted: BuildOptions["platform"],
-  address: string,
-  index: CacheIndex,
-): Promise<Platform | undefined> {
-  if (wanted !== undefined) return platformAsked(wanted);
-  const known = await index.read("daemons", hash(["daemon v1", address]));
-  return isRecord(known) && isPlatform(known["platform"]) ? known["platform"] : undefined;
-}
-
-/** Keeps the platform that a daemon builds for by default. */
-export async function keepPlatform(platform: Platform, address: string, index: CacheIndex): Promise<void> {
-  await index.write("daemons", hash(["daemon v1", address]), { address, platform });
-}
-
 function givenDigest(
   need: RegistryBaseNeed,
   { settings, lock, platform }: KnownBasesOptions,
@@ -105,10 +87,6 @@ function hash(parts: readonly string[]): string {
 function isRegistryFact(value: unknown): value is RegistryBaseFact {
   if (!isRecord(value) || value["kind"] !== "registry" || !isRecord(value["config"])) return false;
   return typeof value["ref"] === "string" && typeof value["digest"] === "string";
-}
-
-function isPlatform(value: unknown): value is Platform {
-  return isRecord(value) && typeof value["os"] === "string" && typeof value["architecture"] === "string";
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

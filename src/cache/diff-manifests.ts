@@ -1,29 +1,11 @@
 import { comparePaths } from "../fsutil/byte-order.js";
-import { FileMode } from "../fsutil/file-mode.js";
 import { Pacer } from "../fsutil/pacer.js";
-import { isRegular } from "./posix-mode.js";
-import { ViewFlag } from "./stored-tree.js";
+import { type ComparedEntry, entryDifferences } from "./entry-differences.js";
+import { type ChangedPath, samePathsDiff } from "./same-paths.js";
+import type { StoredTree } from "./stored-tree.js";
 import { TreeCursor } from "./tree-cursor.js";
 import type { TreeManifest } from "./tree-manifest.js";
-import { shownMode, TreeView } from "./tree-view.js";
-
-/** In what a path differs. `"kind"`: it is another kind of file, the rest is then not looked at. */
-export type PathDifference =
-  | "kind"
-  | "content"
-  | "mode"
-  | "owner"
-  | "link"
-  | "xattrs"
-  | "device"
-  /** Only where both manifests show times. */
-  | "time";
-
-/** A path that both trees have. */
-export interface ChangedPath {
-  readonly path: string;
-  readonly what: readonly PathDifference[];
-}
+import { TreeView } from "./tree-view.js";
 
 /** What became of one tree. Lists are in the protocol's order and as long as was asked for. */
 export interface ManifestDiff {
@@ -62,13 +44,17 @@ export async function diffManifests(
   const changed: ChangedPath[] = [];
   let changes = 0;
   if (before.digest !== after.digest) {
+    const same = samePathsDiff(before.stored, after.stored);
+    if (same !== undefined) {
+      return { added: [], removed: [], renamed: [], changed: same.slice(0, limit), total: same.length };
+    }
     const [old, young] = [new Side(before), new Side(after)];
     while (!old.ended || !young.ended) {
       const order = young.ended ? -1 : old.ended ? 1 : comparePaths(old.path, young.path);
       if (order < 0) removed.push(old.take());
       else if (order > 0) added.push(young.take());
       else {
-        const what = differences(old, young);
+        const what = entryDifferences(old, young);
         if (what.length > 0) {
           changes += 1;
           if (changed.length < limit) changed.push({ path: old.path, what });
@@ -114,7 +100,7 @@ function findRenames(
 }
 
 /** One of two manifests, gone through in order. */
-class Side {
+class Side implements ComparedEntry {
   ended = false;
   readonly manifest: TreeManifest;
   readonly #cursor: TreeCursor;
@@ -136,19 +122,10 @@ class Side {
     return this.#cursor.entry;
   }
 
-  get mode(): number {
-    return this.manifest.stored.mode[this.entry] ?? 0;
+  get tree(): StoredTree {
+    return this.manifest.stored;
   }
 
-  get shownMode(): number {
-    return shownMode(this.mode, this.manifest.stored.view);
-  }
-
-  get owner(): string {
-    return `${this.#view.uid(this.entry)}:${this.#view.gid(this.entry)}`;
-  }
-
-  /** Where a symlink leads, or the path of a further hard link's first. */
   get link(): string {
     const first = this.manifest.firstLink(this.entry);
     if (first === undefined || first === this.entry) return this.#view.target(this.entry);
@@ -168,22 +145,4 @@ class Side {
     this.next();
     return taken;
   }
-}
-
-function differences(before: Side, after: Side): readonly PathDifference[] {
-  const [a, b] = [before.manifest.stored, after.manifest.stored];
-  const [x, y] = [before.entry, after.entry];
-  if (((before.shownMode ^ after.shownMode) & FileMode.TYPE) !== 0) return ["kind"];
-  const found: PathDifference[] = [];
-  const sameContent = a.sha256.compare(b.sha256, 32 * y, 32 * y + 32, 32 * x, 32 * x + 32) === 0;
-  if (isRegular(before.mode) && !sameContent) found.push("content");
-  if (before.shownMode !== after.shownMode) found.push("mode");
-  if (before.owner !== after.owner) found.push("owner");
-  if (before.link !== after.link) found.push("link");
-  const [left, right] = [a.extras.get(x), b.extras.get(y)];
-  if (JSON.stringify(left?.xattrs) !== JSON.stringify(right?.xattrs)) found.push("xattrs");
-  if (JSON.stringify(left?.device) !== JSON.stringify(right?.device)) found.push("device");
-  const timed = (a.view & b.view & ViewFlag.KEEP_TIMES) !== 0;
-  if (timed && a.mtimeNs[x] !== b.mtimeNs[y]) found.push("time");
-  return found;
 }

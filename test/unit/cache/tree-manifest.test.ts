@@ -1,7 +1,12 @@
-import { chmodSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type DiffManifestsOptions, diffManifests } from "../../../src/cache/diff-manifests.js";
+import {
+  type DiffManifestsOptions,
+  diffManifests,
+  type ManifestDiff,
+} from "../../../src/cache/diff-manifests.js";
+import { samePathsDiff } from "../../../src/cache/same-paths.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import { decodeManifest, encodeManifest, type TreeManifest } from "../../../src/cache/tree-manifest.js";
 import { temporaryTree } from "../fsutil/temporary-tree.js";
@@ -166,5 +171,63 @@ describe("two manifests", () => {
       { limit: 3 },
     );
     expect([diff.changed.length, diff.added.length, diff.total]).toEqual([3, 3, 40]);
+  });
+
+  // Trees of the same paths are compared column by column, all others path by path.
+  test.each([
+    ["as on disk", {}],
+    ["with usual modes", { permissions: "normalize" }],
+    ["with owners and times", { ownership: "keep", times: "keep" }],
+  ] as const)("differ in the same, whatever else does: %s", async (_name, view) => {
+    const names = Array.from({ length: 300 }, (_, n) => `d${n % 7}/e${n % 3}/f${n}`);
+    const root = temporaryTree({
+      ...Object.fromEntries(names.map((name) => [name, name])),
+      ...{ "l/one": { symlink: "a" }, "l/two": { symlink: "b" }, "l/was": { symlink: "c" } },
+      ...{ "h/first": "linked", "h/second": { link: "h/first" }, "h/third": "own", "d-empty": "" },
+    });
+    const scan = async (): Promise<TreeManifest> =>
+      (
+        await scanTree(
+          { kind: "dir", root, ...view },
+          { index, key: `k ${JSON.stringify(view)}`, now: later },
+        )
+      ).manifest;
+    const first = await scan();
+    for (const name of names.filter((_, n) => n % 41 === 0)) writeFileSync(join(root, name), `${name}!`);
+    for (const name of names.filter((_, n) => n % 67 === 1)) chmodSync(join(root, name), 0o751);
+    for (const name of names.filter((_, n) => n % 59 === 2)) utimesSync(join(root, name), 1, 1);
+    chmodSync(join(root, "d3"), 0o700);
+    for (const [link, target] of [
+      ["l/one", "longer"],
+      ["l/two", "b"],
+    ] as const) {
+      unlinkSync(join(root, link));
+      symlinkSync(target, join(root, link));
+    }
+    unlinkSync(join(root, "l/was"));
+    writeFileSync(join(root, "l/was"), "now a file");
+    writeFileSync(join(root, "h/first"), "both changed");
+    const second = await scan();
+    const same = await diffManifests(first, second);
+    expect(samePathsDiff(first.stored, second.stored)).toEqual(same.changed);
+    expect(same).toMatchObject({ added: [], removed: [], renamed: [], total: same.changed.length });
+    expect(same.changed.length).toBeGreaterThan(10);
+    expect(same.changed).toContainEqual({ path: "l/was", what: ["kind"] });
+    expect(same.changed.map(({ path }) => path)).toEqual(expect.arrayContaining(["h/first", "l/one"]));
+    writeFileSync(join(root, "l/zz"), "new");
+    const third = await scan();
+    expect(samePathsDiff(first.stored, third.stored)).toBeUndefined();
+    const other = await diffManifests(first, third);
+    expect(other.added).toEqual(["l/zz"]);
+    // The directory's own time goes with what is in it.
+    const without = ({ changed }: ManifestDiff) => changed.filter(({ path }) => path !== "l");
+    expect(without(other)).toEqual(without(same));
+    // No longer one file: what leads where is told path by path.
+    unlinkSync(join(root, "h/second"));
+    writeFileSync(join(root, "h/second"), "both changed");
+    unlinkSync(join(root, "l/zz"));
+    const fourth = await scan();
+    expect(samePathsDiff(first.stored, fourth.stored)).toBeUndefined();
+    expect((await diffManifests(first, fourth)).changed.map(({ path }) => path)).toContain("h/second");
   });
 });

@@ -16,6 +16,9 @@ import { encodeRecord, type RecordType } from "./record-file.js";
 import { isRecordKey, type RecordKind, type RecordName } from "./record-kind.js";
 import { setAside } from "./set-aside.js";
 
+/** Up to this size, copying a record costs less than a second write. */
+const atOnceBytes = 64 * 2 ** 10;
+
 /**
  * What earlier builds left for later ones, on disk. Deleting it costs time alone: whoever reads it can do without.
  *
@@ -224,12 +227,14 @@ class DiskIndex implements CacheIndex {
     }
   }
 
-  async #place(path: string, content: Uint8Array): Promise<void> {
+  async #place(path: string, content: readonly Uint8Array[]): Promise<void> {
     const scratch = this.#scratchFile();
     const file = await open(scratch, "wx");
     try {
       try {
-        await file.writeFile(content);
+        // A large one is not copied for the sake of one write.
+        const isLarge = content.reduce((sum, { length }) => sum + length, 0) > atOnceBytes;
+        for (const part of isLarge ? content : [Buffer.concat(content)]) await file.writeFile(part);
       } finally {
         await file.close();
       }

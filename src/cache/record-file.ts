@@ -15,16 +15,18 @@ export type DecodedRecord =
   | { readonly state: "damaged"; readonly problem: string };
 
 /**
- * A record as a file: the line `kiln-index VERSION TYPE SHA256`, then the content.
+ * A record as a file, in two parts: the line `kiln-index VERSION TYPE SHA256`, then the content, which is not copied.
  *
  * The checksum is over version, type, kind, key and content, so that a file that was cut off, changed, or came to another
  * record's place is recognised.
  */
-export function encodeRecord(name: RecordName, type: RecordType, payload: Uint8Array): Buffer {
-  return Buffer.concat([
-    Buffer.from(`kiln-index ${recordVersion} ${type} ${checksum(name, type, payload)}\n`),
-    payload,
-  ]);
+export function encodeRecord(
+  name: RecordName,
+  type: RecordType,
+  payload: Uint8Array,
+): readonly [head: Uint8Array, content: Uint8Array] {
+  const head = `kiln-index ${recordVersion} ${type} ${checksum(name, type, payload)}\n`;
+  return [Buffer.from(head), payload];
 }
 
 /** Reads what {@link encodeRecord} wrote. */

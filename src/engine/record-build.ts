@@ -80,8 +80,9 @@ export async function historyOf(
   { index }: BuildJob,
   { lineage, fingerprints }: BuildTraits,
   daemon: string,
+  known?: Promise<readonly StoredBuild[]>,
 ): Promise<{ readonly previous: ComparedBuild | undefined; readonly others: readonly StoredBuild[] }> {
-  const others = await recentBuilds(index, comparedBuilds);
+  const others = await (known ?? recentBuilds(index, comparedBuilds));
   return { others, previous: findPrevious(others, { lineage, fingerprints, daemon }) };
 }
 
@@ -94,6 +95,7 @@ export class BuildRecorder {
   #identity: BuildIdentity | undefined;
   #facts: Facts | undefined;
   #copies: Plan["copies"] | undefined;
+  #others: Promise<readonly StoredBuild[]> | undefined;
   #sentBytes = 0;
 
   constructor(job: BuildJob) {
@@ -109,6 +111,14 @@ export class BuildRecorder {
   /** Told how the build's trees came to the daemon. */
   planned(copies: Plan["copies"]): void {
     this.#copies = copies;
+  }
+
+  /** Told that the daemon works now, and this process waits: time to read what the build will be compared with. */
+  waits(): void {
+    const { index } = this.#job;
+    if (!index.enabled) return;
+    this.#others ??= recentBuilds(index, comparedBuilds);
+    this.#others.catch(() => {});
   }
 
   /** Told that bytes of local files were sent. */
@@ -181,7 +191,7 @@ export class BuildRecorder {
       await this.#keepContents(facts);
       const causes = await explainSteps({
         ...traits,
-        ...(await historyOf(this.#job, traits, build.daemon)),
+        ...(await historyOf(this.#job, traits, build.daemon, this.#others)),
         ...contentDiffs(index, {
           manifests: [...this.#job.scans.values()].map(({ manifest }) => manifest),
           files: [...facts.files.values()],

@@ -191,5 +191,6 @@ async function prepare(
     throw new NothingToSolve({ outputs, answer: undefined });
   }
   build.emit(phase("solve", `building ${plan.steps.length} steps`));
+  recorder.waits();
   return { definition: plan.definition, config: plan.config };
 }

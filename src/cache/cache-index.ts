@@ -1,5 +1,5 @@
-import { futimesSync, type Stats } from "node:fs";
-import { lstat, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { constants, futimesSync, type Stats } from "node:fs";
+import { type FileHandle, lstat, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KilnError } from "../errors.js";
 import { isMissing, systemErrorCode, systemReason } from "../fsutil/file-errors.js";
@@ -39,6 +39,8 @@ export interface CacheIndex {
    * as old as they are.
    */
   read(kind: RecordKind, key: string): Promise<unknown>;
+  /** Whether there is a record, unread: it may turn out to be damaged. Marks it as used as {@link read} does. */
+  has(kind: RecordKind, key: string): Promise<boolean>;
   /** Writes a JSON value in place of what was there. Once it resolves, a kill of the process loses nothing. */
   write(kind: RecordKind, key: string, value: unknown): Promise<void>;
   /** As {@link read}, of what {@link writeBytes} wrote. */
@@ -126,6 +128,25 @@ class DiskIndex implements CacheIndex {
   async read(kind: RecordKind, key: string): Promise<unknown> {
     const payload = await this.#get({ kind, key }, "json");
     return payload === undefined ? undefined : parseJson(payload);
+  }
+
+  async has(kind: RecordKind, key: string): Promise<boolean> {
+    const path = this.#pathOf({ kind, key });
+    if (!this.enabled) return false;
+    let file: FileHandle;
+    try {
+      file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    } catch {
+      return false;
+    }
+    try {
+      const seen = await file.stat();
+      if (!seen.isFile()) return false;
+      this.#touch({ kind, key }, file.fd, seen);
+      return true;
+    } finally {
+      await file.close();
+    }
   }
 
   async readBytes(kind: RecordKind, key: string): Promise<Buffer | undefined> {

@@ -4,8 +4,8 @@ import { maskText } from "../image/lint/find-secrets.js";
 import type { StepInput } from "../model/step-input.js";
 import type { TreeDiff } from "../model/tree-diff.js";
 import { digestHex, isDigest, sha256 } from "../oci/digest.js";
+import { keptManifest } from "./kept-manifests.js";
 import { treeDiff } from "./tree-diffs.js";
-import { keptManifest } from "./volatile-files.js";
 
 /** Contents that a build has at hand, which the index may not keep yet. */
 export interface OwnContents {
@@ -29,9 +29,12 @@ export function contentDiffs(
     digest === undefined ? undefined : (manifests.get(digest) ?? keptManifest(index, digest));
   return {
     async treeDiff(before, after) {
-      const [old, young] = [await manifest(before.stored), await manifest(after.stored)];
-      if (old === undefined || young === undefined) return undefined;
-      const { added, removed, changed, renamed, total } = await treeDiff(old, young);
+      if (before.stored === undefined) return undefined;
+      const young = await manifest(after.stored);
+      if (young === undefined) return undefined;
+      const diff = await treeDiff(index, before.stored, young);
+      if (diff === undefined) return undefined;
+      const { added, removed, changed, renamed, total } = diff;
       return {
         added,
         removed,

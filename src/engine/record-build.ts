@@ -18,11 +18,11 @@ import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { checkContextOf } from "./check-context.js";
 import { contentDiffs, tellableText } from "./content-diffs.js";
+import { keepManifest } from "./kept-manifests.js";
 import { keepLayoutBlobs } from "./layout-blobs.js";
 import { stampOutputs } from "./output-checks.js";
 import { noteUpload } from "./upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
-import { keepManifest } from "./volatile-files.js";
 
 /** How many of the last builds a build is compared with. */
 const comparedBuilds = 200;

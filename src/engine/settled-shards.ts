@@ -7,7 +7,6 @@ import { weightOf } from "../layers/path-cuts.js";
 import type { ShardOptions } from "../layers/plan-shards.js";
 import type { ScannedInput } from "./scan-inputs.js";
 import { treeDiff } from "./tree-diffs.js";
-import { keptManifest } from "./volatile-files.js";
 
 interface StoredShards {
   /** Digest of the tree whose shards they are. */
@@ -32,10 +31,12 @@ export async function settledShards(
   const stored = await index.read("volatile", recordKey(key, options));
   if (!isStored(stored) || stored.volatile !== hash([...(options.volatile ?? [])].sort())) return undefined;
   if (stored.tree === manifest.digest) return stored.shards;
-  const before = await keptManifest(index, stored.tree);
-  if (before === undefined) return undefined;
-  const { added, removed, renamed, changed, total } = await treeDiff(before, manifest);
+  const diff = await treeDiff(index, stored.tree, manifest);
+  if (diff === undefined) return undefined;
+  const { added, removed, renamed, changed, total } = diff;
   if (added.length + removed.length + renamed.length > 0 || changed.length !== total) return undefined;
+  const before = await diff.before();
+  if (before === undefined) return undefined;
   const isHarmless = changed.every(({ path, what }) => {
     if (options.volatile?.has(path) !== true || !what.every((each) => harmless.has(each))) return false;
     return isAlike(path, before, manifest);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { CacheIndex } from "../cache/cache-index.js";
+import { keepManifest, keptManifest } from "./kept-manifests.js";
 import type { ScannedInput } from "./scan-inputs.js";
-import { keepManifest, keptManifest } from "./volatile-files.js";
 
 /** Notes that a daemon has a copy of a tree as it is now. */
 export async function noteUpload(

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { CacheIndex } from "../cache/cache-index.js";
-import { decodeManifest, encodeManifest, type TreeManifest } from "../cache/tree-manifest.js";
-import { digestHex, isDigest } from "../oci/digest.js";
+import { keepManifest } from "./kept-manifests.js";
 import type { ScannedInput } from "./scan-inputs.js";
 import { treeDiff } from "./tree-diffs.js";
 
@@ -25,8 +24,7 @@ export async function volatileFiles(
   const known = await index.read("volatile", record);
   const { paths, last } = isVolatile(known) ? known : { paths: [], last: undefined };
   if (last === manifest.digest) return new Set(paths);
-  const before = last === undefined ? undefined : await keptManifest(index, last);
-  const changes = before === undefined ? undefined : await treeDiff(before, manifest);
+  const changes = last === undefined ? undefined : await treeDiff(index, last, manifest);
   const changed =
     changes === undefined || changes.total > changesLimit
       ? []
@@ -39,20 +37,6 @@ export async function volatileFiles(
   await keepManifest(index, manifest);
   await index.write("volatile", record, { paths: all, last: manifest.digest });
   return new Set(all);
-}
-
-/** A tree's manifest by its digest, if the index has kept it. */
-export async function keptManifest(index: CacheIndex, digest: string): Promise<TreeManifest | undefined> {
-  const bytes = isDigest(digest) ? await index.readBytes("trees", digestHex(digest)) : undefined;
-  return bytes === undefined ? undefined : decodeManifest(bytes);
-}
-
-/** Keeps a tree's manifest by its digest, for comparisons. */
-export async function keepManifest(index: CacheIndex, manifest: TreeManifest): Promise<void> {
-  const key = digestHex(manifest.digest);
-  if ((await index.readBytes("trees", key)) === undefined) {
-    await index.writeBytes("trees", key, encodeManifest(manifest));
-  }
 }
 
 function isVolatile(

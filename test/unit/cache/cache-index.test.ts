@@ -117,6 +117,19 @@ describe("the time of last use", () => {
     expect(used("files")).toBe(after);
   });
 
+  it("is that of a look whether it is there, too", async () => {
+    const index = cache.open({}, at);
+    expect(await index.has("files", "k")).toBe(false);
+    await index.write("files", "k", 1);
+    setUsed("files", at - 2 * hour);
+    expect(await index.has("files", "k")).toBe(true);
+    expect(used("files")).toBe(at);
+    await index.remove("files", "k");
+    mkdirSync(cache.file("files", "k"));
+    expect(await index.has("files", "k")).toBe(false);
+    expect(await cache.open({ KILN_CACHE: "off" }).has("files", "k")).toBe(false);
+  });
+
   it("of a build is when it was made", async () => {
     const index = cache.open({}, at);
     await index.write("builds", "k", 1);

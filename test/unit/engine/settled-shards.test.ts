@@ -13,8 +13,8 @@ import { expect, it } from "vitest";
 import { openCacheIndex } from "../../../src/cache/cache-index.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import type { TreeManifest } from "../../../src/cache/tree-manifest.js";
+import { keepManifest } from "../../../src/engine/kept-manifests.js";
 import { keepShards, settledShards } from "../../../src/engine/settled-shards.js";
-import { keepManifest } from "../../../src/engine/volatile-files.js";
 import type { LayerBlob } from "../../../src/layers/layer-sink.js";
 import {
   type PackedTree,

@@ -6,7 +6,7 @@ import { type CountingProxy, countingProxy } from "./support/counting-proxy.js";
 import { describeOneEngine, registry } from "./support/engines.js";
 import { loadedModulesHook } from "./support/loaded-modules.js";
 import { fresh, pinned, type SeenBuild, Workbench } from "./support/rebuild.js";
-import { readLayoutImage, readRegistryImage } from "./support/registry-image.js";
+import { type ReadImage, readLayoutImage, readRegistryImage } from "./support/registry-image.js";
 import { runCli } from "./support/run-cli.js";
 import { expectSame } from "./support/same-image.js";
 
@@ -53,12 +53,26 @@ describeOneEngine("modern", "an image that ends with a directory of which a file
     return { build: await build(of, options), asked: proxy.asked() - before };
   }
 
+  const typesOf = ({ manifest }: ReadImage): ReadonlySet<string | undefined> =>
+    new Set([
+      manifest.mediaType,
+      manifest.config.mediaType,
+      ...manifest.layers.map(({ mediaType }) => mediaType),
+    ]);
+
   it.each([
     ["an OCI layout", () => ociLayout(bench.place("layout"))],
     ["a registry", () => registryOutput(`${registry()}/appended/${fresh()}:1`)],
+    [
+      "a registry with Docker's types",
+      () => registryOutput(`${registry()}/appended/${fresh()}:1`, { ociMediaTypes: false }),
+    ],
   ] as const)("is put into %s without a request to the daemon", async (_where, place) => {
     const [image, output] = [imageOf(fresh()), place()];
+    const read = () =>
+      output.type === "registry" ? readRegistryImage(output.names[0] ?? "") : readLayoutImage(output.dir);
     await build(image, { outputs: [output] });
+    const first = await read();
     const edited = await asked(image, { outputs: [output] });
     expect(edited).toMatchObject({
       asked: 0,
@@ -68,11 +82,9 @@ describeOneEngine("modern", "an image that ends with a directory of which a file
     expect(edited.build.steps[2]?.cause).toMatchObject({ text: expect.stringContaining("d5/f5.txt") });
     const plain = bench.place("plain");
     await bench.build(image, { outputs: [ociLayout(plain)] }, { env: { KILN_CACHE: "off" } });
-    const made =
-      output.type === "registry"
-        ? await readRegistryImage(output.names[0] ?? "")
-        : await readLayoutImage(output.dir);
+    const made = await read();
     expectSame(made, await readLayoutImage(plain));
+    expect(typesOf(made)).toEqual(typesOf(first));
     // What it wrote is known as any build's is.
     const again = proxy.asked();
     expect(await build(image, { outputs: [output] })).toMatchObject({

@@ -4,12 +4,14 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { prepare } from "./prepare.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const seconds = [];
+const failures = [];
 let started = [];
 const running = new Set();
 const counted = new Map();
@@ -33,18 +35,43 @@ async function main() {
     // Tests on engines mostly wait for these: what needs but a processor runs beside them.
     await Promise.all([checks(), !interrupted && ready ? integration() : undefined]);
   } catch (error) {
-    totals.failed += 1;
-    console.error(error);
+    fail("npm test", error.stack ?? String(error));
   } finally {
     await tearDown();
   }
-  if (interrupted) totals.failed += 1;
+  if (interrupted) fail("npm test", "interrupted: what had not run yet did not");
   for (const outcome of counted.values()) totals[outcome] += 1;
   title("Seconds per file");
   for (const { file, spent } of seconds.sort((a, b) => b.spent - a.spent))
     console.log(`${spent.toFixed(1).padStart(7)}  ${file}`);
+  printFailures();
   console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
   process.exitCode = totals.failed === 0 ? 0 : 1;
+}
+
+/** Something failed that is not a test. */
+function fail(what, message) {
+  totals.failed += 1;
+  failures.push({ what, message });
+  console.error(`${what}: ${message}`);
+}
+
+/** Once more what failed and why: a log that is cut is cut at its front. */
+function printFailures() {
+  if (failures.length === 0) return;
+  title("What failed");
+  for (const { what, message } of failures) {
+    const all = stripVTControlCharacters(message).trimEnd().split("\n");
+    const lines = all.filter((line) => !/^\s+at .*\/node_modules\//.test(line));
+    console.log(`\n✗ ${what}`);
+    for (const line of lines.slice(0, 15)) console.log(`    ${line.slice(0, 300)}`);
+    if (lines.length > 15) console.log(`    (${lines.length - 15} more lines are further up)`);
+  }
+}
+
+/** The end of a run's output, as much as a failure has lines. */
+function tail(output, lines = 15) {
+  return stripVTControlCharacters(output).trimEnd().split("\n").slice(-lines).join("\n");
 }
 
 async function checks() {
@@ -58,10 +85,18 @@ async function checks() {
       label: "checks",
     },
   );
-  const summary = /checks: (\d+) passed, (\d+) failed/.exec(output);
+  const text = stripVTControlCharacters(output);
+  const summary = /checks: (\d+) passed, (\d+) failed/.exec(text);
   totals.passed += Number(summary?.[1] ?? 0);
-  totals.failed += summary === null ? 1 : Number(summary[2]);
-  if (code !== 0 && summary !== null && Number(summary[2]) === 0) totals.failed += 1;
+  // Below a check that failed stands what it printed, indented.
+  const failed = [...text.matchAll(/^✗ (\S+).*\n((?: {4}.*\n?)*)/gm)];
+  for (const [, name, printed] of failed) {
+    failures.push({ what: `checks: ${name}`, message: tail(printed.replace(/^ {4}/gm, "")) });
+  }
+  totals.failed += failed.length;
+  if (summary === null || Number(summary[2]) !== failed.length || (code !== 0 && failed.length === 0)) {
+    fail("checks", tail(output));
+  }
   seconds.push({ file: "checks", spent: (Date.now() - begun) / 1000 });
 }
 
@@ -70,22 +105,35 @@ async function suite(project, { files = [], engine, label = engine } = {}) {
   if (interrupted) return;
   title(`Tests: ${project}${label === undefined ? "" : ` (${label})`}`);
   const report = join(tmpdir(), `kiln-${process.pid}-${project}-${label}.json`);
-  const { code } = await run(
+  const others = `${report}.others`;
+  const { code, output } = await run(
     "npx",
     [
-      ...["vitest", "run", "--project", project, ...files],
-      ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      ...["vitest", "run", "--project", project, ...files, "--reporter=default"],
+      ...["--reporter=json", `--outputFile.json=${report}`, "--reporter=./scripts/other-errors.mjs"],
     ],
-    { label, env: engine === undefined ? process.env : { ...process.env, KILN_TEST_ENGINES: engine } },
+    {
+      label,
+      env: {
+        ...process.env,
+        KILN_TEST_OTHER_ERRORS: others,
+        ...(engine === undefined ? {} : { KILN_TEST_ENGINES: engine }),
+      },
+    },
   );
-  let clean = true;
+  const what = `${project}${label === undefined ? "" : ` (${label})`}`;
   try {
-    clean = count(JSON.parse(readFileSync(report, "utf8")), engine);
+    const clean = count(JSON.parse(readFileSync(report, "utf8")), engine);
+    const errors = JSON.parse(readFileSync(others, "utf8"));
+    for (const { where, message } of errors) fail(`${what}: ${where.replace(`${root}/`, "")}`, message);
+    if (code !== 0 && clean && errors.length === 0) fail(what, tail(output));
+  } catch (error) {
+    // It broke off.
+    fail(`${what}: no report`, `${error.message}\n${tail(output)}`);
   } finally {
     rmSync(report, { force: true });
+    rmSync(others, { force: true });
   }
-  // A file that cannot be loaded, or an unhandled rejection, fails the run without failing a test.
-  if (code !== 0 && clean) totals.failed += 1;
 }
 
 // Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon. Of the
@@ -115,33 +163,30 @@ async function integration() {
   );
 }
 
-/** Takes in what a run reports; false if anything failed. A test that does not know engines runs with each, and counts once. */
+/** Takes in what a run reports; false if a test failed. A test that does not know engines runs with each, and counts once. */
 function count({ testResults }, engine) {
-  const failedBefore = totals.failed;
   let clean = true;
   const seen = new Map();
-  for (const { name, assertionResults, startTime, endTime, status, message } of testResults) {
+  for (const { name, assertionResults, startTime, endTime } of testResults) {
     const file = `${relative(root, name)}${engine === undefined ? "" : ` (${engine})`}`;
     seconds.push({ file, spent: (endTime - startTime) / 1000 });
-    if (status === "failed" && assertionResults.length === 0) {
-      totals.failed += 1;
-      console.log(`failed to load: ${relative(root, name)}: ${message}`);
-    }
-    for (const { status: outcome, fullName, meta } of assertionResults) {
+    for (const { status: outcome, fullName, failureMessages, meta } of assertionResults) {
       // Titles may come twice in a file.
       const place = seen.get(`${name} ${fullName}`) ?? 0;
       seen.set(`${name} ${fullName}`, place + 1);
       const key = `${name} ${fullName} ${place}`;
       const known = counted.get(key);
-      if (outcome === "failed") clean = false;
-      else if (outcome !== "passed" && known === undefined) {
+      if (outcome === "failed") {
+        clean = false;
+        failures.push({ what: `${file} > ${fullName}`, message: (failureMessages ?? []).join("\n") });
+      } else if (outcome !== "passed" && known === undefined) {
         console.log(`skipped: ${fullName}${meta?.reason === undefined ? "" : `: ${meta.reason}`}`);
       }
       const kind = ["passed", "failed"].includes(outcome) ? outcome : "skipped";
       if (known !== "failed") counted.set(key, known === "passed" && kind === "skipped" ? known : kind);
     }
   }
-  return clean && totals.failed === failedBefore;
+  return clean;
 }
 
 async function engines() {
@@ -155,8 +200,7 @@ async function engines() {
     seconds.push({ file: "engines", spent: (Date.now() - begun) / 1000 });
     return true;
   } catch (error) {
-    totals.failed += 1;
-    console.error(`${error.message}\n${error.hint ?? ""}`);
+    fail("engines", `${error.message}\n${error.hint ?? ""}`);
     return false;
   }
 }
@@ -165,27 +209,26 @@ async function tearDown() {
   if (started.length === 0) return;
   title(`Stopping what was started: ${started.join(", ")}`);
   const { enginesDown } = await import("./engines.mjs");
-  await enginesDown(started).catch((error) => {
-    totals.failed += 1;
-    console.error(error);
-  });
+  await enginesDown(started).catch((error) => fail("engines", error.stack ?? String(error)));
 }
 
 function run(command, args, { env = process.env, label } = {}) {
   return new Promise((done) => {
     let output = "";
-    let line = "";
-    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     running.add(child);
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (text) => {
-      output += text;
-      if (label === undefined) return process.stdout.write(text);
-      // Two runs share the terminal: whole lines, each with whose it is.
-      const lines = `${line}${text}`.split("\n");
-      line = lines.pop();
-      for (const whole of lines) process.stdout.write(`${label.padEnd(6)} | ${whole}\n`);
-    });
+    for (const name of ["stdout", "stderr"]) {
+      let line = "";
+      child[name].setEncoding("utf8");
+      child[name].on("data", (text) => {
+        output += text;
+        if (label === undefined) return process[name].write(text);
+        // Two runs share the terminal: whole lines, each with whose it is.
+        const lines = `${line}${text}`.split("\n");
+        line = lines.pop();
+        for (const whole of lines) process[name].write(`${label.padEnd(6)} | ${whole}\n`);
+      });
+    }
     const end = (result) => {
       running.delete(child);
       done(result);

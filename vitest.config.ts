@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -22,6 +23,35 @@ export default defineConfig({
           testTimeout: 20_000,
           // Files of a worker share what they load, which is most of the work of most of them.
           isolate: false,
+          // Else two cores mean one worker.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
+          // Projects run one after another where several are asked for.
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "architecture",
+          include: ["test/architecture/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          isolate: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "processes",
+          include: ["test/processes/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // What these start takes the processor: one file after another.
+          fileParallelism: false,
+          isolate: false,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -33,8 +63,10 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           // Two cores and two daemons: files run one after another so that a slow file is a slow file,
-          // not its neighbour's load.
+          // not its neighbour's load. They share what they load, which takes seconds each time.
           fileParallelism: false,
+          isolate: false,
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -48,6 +80,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 300_000,
           fileParallelism: false,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

@@ -1,7 +1,7 @@
 // Runs every check of the repository that needs no daemon, one after another, and reports all that fail.
 //
 // Usage: node scripts/check.mjs [--without-tests] [--built] [name...]
-//   --without-tests   leaves out the checks that are unit tests, for a caller that runs those anyway
+//   --without-tests   leaves out the checks that are tests, for a caller that runs those anyway
 //   --built           leaves out the compilation, for a caller that has just compiled
 //   name              runs only the checks named
 // Exits with 1 when a check fails and 2 when a name is unknown.
@@ -26,7 +26,7 @@ const checks = [
   {
     name: "architecture",
     says: "import direction, generated code, documentation, what the repository names",
-    run: ["test:unit", "--", "test/unit/architecture"],
+    run: ["check:architecture"],
     isTest: true,
   },
 ];

@@ -31,9 +31,11 @@ async function main() {
     // Compiles, unless nothing has changed since it last did.
     prepare(root);
     // The engines are set up meanwhile: that is mostly downloads.
-    const [, ready] = await Promise.all([suite("unit"), engines()]);
-    // Tests on engines mostly wait for these: what needs but a processor runs beside them.
-    await Promise.all([checks(), !interrupted && ready ? integration() : undefined]);
+    const processor = suite("unit").then(() => suite("processes"));
+    const beside = processor.then(() => suite("architecture", { label: "house" })).then(checks);
+    const ready = Promise.all([processor, engines()]).then(([, areUp]) => areUp);
+    // Tests on engines mostly wait for these: of what needs but a processor, what keeps no time may run beside them.
+    await Promise.all([beside, ready.then((areUp) => (areUp ? integration() : undefined))]);
   } catch (error) {
     fail("npm test", error.stack ?? String(error));
   } finally {

@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { killWriters } from "../unit/cache/killed-writers.js";
+import { killWriters } from "../processes/killed-writers.js";
 import { bundleModule } from "../unit/internal/bundle-module.js";
 
 let dir: string;
 let module: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "kiln-kill-"));
-  module = await bundleModule("../test/unit/cache/writer-process.ts", dir);
+  module = await bundleModule("../test/processes/writer-process.ts", dir);
 });
 afterAll(() => {
   rmSync(dir, { recursive: true, force: true });

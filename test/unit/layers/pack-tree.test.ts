@@ -4,10 +4,8 @@ import {
   appendFileSync,
   chmodSync,
   cpSync,
-  existsSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -21,48 +19,10 @@ import { expect, test } from "vitest";
 import { FileMode } from "../../../src/fsutil/file-mode.js";
 import type { ManifestEntry } from "../../../src/fsutil/manifest-entry.js";
 import type { LayerBlob } from "../../../src/layers/layer-sink.js";
-import { type PackedTree, type PackTreeOptions, packTree } from "../../../src/layers/pack-tree.js";
+import type { PackedTree, PackTreeOptions } from "../../../src/layers/pack-tree.js";
 import { temporaryDirectory, temporaryTree } from "../fsutil/temporary-tree.js";
+import { Kept, pack, seconds, variedTree } from "./packing.js";
 import { entry, scanEntries } from "./scan-entries.js";
-
-/** Blobs in a directory of their own, and a memo in memory. */
-class Kept {
-  readonly dir = temporaryDirectory();
-  readonly known = new Map<string, LayerBlob>();
-  scratches = 0;
-  readonly blobs: PackTreeOptions["blobs"] = {
-    path: (digest) => join(this.dir, digest),
-    has: async (digest) => existsSync(join(this.dir, digest)),
-    scratch: async () => join(this.dir, `scratch-${this.scratches++}`),
-    keep: async (scratchFile, digest) => renameSync(scratchFile, join(this.dir, digest)),
-  };
-  readonly memo: PackTreeOptions["memo"] = {
-    get: async (key) => this.known.get(key),
-    put: async (key, blob) => void this.known.set(key, blob),
-  };
-
-  files(): string[] {
-    return readdirSync(this.dir).sort();
-  }
-}
-
-const seconds = 315_532_802;
-
-function pack(root: string, kept: Kept, options: Partial<PackTreeOptions> = {}): Promise<PackedTree> {
-  const entries = options.entries === undefined ? scanEntries(root) : [];
-  return packTree({
-    entries: () => entries,
-    locate: (path) => join(root, path),
-    target: { prefix: "app/src", makeDirs: ["app", "app/src"] },
-    mtime: { seconds },
-    compression: "gzip",
-    memo: kept.memo,
-    blobs: kept.blobs,
-    // A thread takes long to start from sources. Tests of threads say so.
-    threads: false,
-    ...options,
-  });
-}
 
 /** Unpacks layers over each other with the system's tar. */
 function unpack({ layers }: PackedTree, kept: Kept): string {
@@ -80,34 +40,6 @@ function essence(entries: readonly ManifestEntry[]): unknown[] {
 }
 
 const sha256 = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-
-/** So many files, and what a tree may have besides. */
-function variedTree(files: number): string {
-  const deep = Array.from({ length: 30 }, (_, index) => `directory-${index}`).join("/");
-  const root = temporaryTree({
-    "empty/inner": { dir: true },
-    "private/key": { file: "key", mode: 0o600 },
-    "bin/tool": { file: "#!/bin/sh\n", mode: 0o755 },
-    "a link": { symlink: "bin/tool" },
-    dangling: { symlink: `/nowhere/${"x".repeat(200)}` },
-    [`${deep}/leaf`]: "deep",
-    "grün/日本語": "names",
-    "z-large": { file: Buffer.alloc(700_000, "large ") },
-    "z-none": "",
-    "links/first": "shared",
-    "links/second": { link: "links/first" },
-    "zz/third": { link: "links/first" },
-  });
-  for (let index = 0; index < files; index += 1) {
-    const directory = join(root, `many/${Math.floor(index / 50)}`);
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, `${index}.txt`), `file ${index}\n`.repeat(index % 40));
-  }
-  chmodSync(join(root, "private"), 0o700);
-  chmodSync(join(root, "bin/tool"), 0o6755);
-  chmodSync(join(root, "empty"), 0o1777);
-  return root;
-}
 
 test.each(["gzip", "uncompressed"] as const)("unpacked, a tree is what it was: %s", async (compression) => {
   const root = variedTree(compression === "gzip" ? 1200 : 100);
@@ -331,34 +263,6 @@ test.each([
   await expect(pack(root, kept, { entries: () => entries })).rejects.toThrow(how);
   expect(kept.files()).toEqual([]);
 });
-
-test("threads pack the same layers; a failure or an abort ends them, and leaves no scratch file", async () => {
-  const root = variedTree(1200);
-  const entries = scanEntries(root);
-  const [here, there] = [new Kept(), new Kept()];
-  const options = { entries: () => entries, volatile: new Set(["z-large"]) };
-  const packed = await pack(root, here, options);
-  const byThreads = await pack(root, there, { ...options, threads: true });
-  expect(byThreads.layers).toEqual(packed.layers);
-  expect(there.files()).toEqual(here.files());
-
-  const aborted = new Kept();
-  const stop = new AbortController();
-  const onProgress = (): void => stop.abort(new Error("enough"));
-  const packing = pack(root, aborted, { ...options, threads: true, signal: stop.signal, onProgress });
-  await expect(packing).rejects.toThrow("enough");
-  expect(aborted.files().filter((name) => name.startsWith("scratch"))).toEqual([]);
-
-  appendFileSync(join(root, "many/0/1.txt"), "x");
-  const failed = new Kept();
-  await expect(pack(root, failed, { ...options, threads: true })).rejects.toMatchObject({
-    name: "KilnError",
-    code: "ERR_KILN_FILE_CHANGED",
-    message: expect.stringContaining("many/0/1.txt") as string,
-  });
-  expect(failed.files().filter((name) => name.startsWith("scratch"))).toEqual([]);
-  expect(failed.known.size).toBe(failed.files().length);
-}, 60_000);
 
 test("an abort before anything is packed is heeded", async () => {
   const kept = new Kept();

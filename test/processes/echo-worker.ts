@@ -1,5 +1,5 @@
 import { threadId } from "node:worker_threads";
-import { serveWorker } from "../../../src/internal/worker-pool.js";
+import { serveWorker } from "../../src/internal/worker-pool.js";
 
 type Request =
   | { readonly say: string }

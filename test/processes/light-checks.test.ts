@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { stampOutputs } from "../../../src/engine/output-checks.js";
-import { RegistryAccess } from "../../../src/engine/registry-access.js";
-import { mediaTypes, sha256 } from "../../../src/oci/index.js";
-import { dockerImage, localDir, ociLayout, ociTar, registry } from "../../../src/solver/outputs.js";
-import { writeFakeImage } from "../oci/fake-image.js";
-import { startFakeRegistry } from "../oci/fake-registry.js";
+import { stampOutputs } from "../../src/engine/output-checks.js";
+import { RegistryAccess } from "../../src/engine/registry-access.js";
+import { mediaTypes, sha256 } from "../../src/oci/index.js";
+import { dockerImage, localDir, ociLayout, ociTar, registry } from "../../src/solver/outputs.js";
+import { writeFakeImage } from "../unit/oci/fake-image.js";
+import { startFakeRegistry } from "../unit/oci/fake-registry.js";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 let dir: string;
 
 /** Tells the file `seen` of every module that is loaded. */

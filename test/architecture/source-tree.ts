@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** Absolute path of the repository. */
-export const REPOSITORY: string = fileURLToPath(new URL("../../../", import.meta.url));
+export const REPOSITORY: string = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Files by path, relative to the repository and with forward slashes. */
 export type SourceTree = ReadonlyMap<string, string>;

@@ -12,13 +12,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { packBatch, resultAt } from "../../../src/cache/hash-batch.js";
-import { type ScanTreeOptions, scanTree } from "../../../src/cache/scan-tree.js";
-import type { ScanAnswer, ScanTask } from "../../../src/cache/scan-worker.js";
-import { StoredTree } from "../../../src/cache/stored-tree.js";
-import { Verified } from "../../../src/cache/verify-tree.js";
-import { WorkerPool } from "../../../src/internal/worker-pool.js";
-import { later, MemoryStore } from "./memory-store.js";
+import { packBatch, resultAt } from "../../src/cache/hash-batch.js";
+import { type ScanTreeOptions, scanTree } from "../../src/cache/scan-tree.js";
+import type { ScanAnswer, ScanTask } from "../../src/cache/scan-worker.js";
+import { StoredTree } from "../../src/cache/stored-tree.js";
+import { Verified } from "../../src/cache/verify-tree.js";
+import { WorkerPool } from "../../src/internal/worker-pool.js";
+import { later, MemoryStore } from "../unit/cache/memory-store.js";
 
 const FILES = 3000;
 /** A thread that runs from sources compiles them first. */
@@ -82,7 +82,7 @@ test("the event loop turns while thousands of files and a large one are read in 
 
 test("the thread's own module reads files and compares directories", { timeout: PATIENTLY }, async () => {
   const threads = new WorkerPool<ScanTask, ScanAnswer>(
-    new URL("../../../src/cache/scan-worker.ts", import.meta.url),
+    new URL("../../src/cache/scan-worker.ts", import.meta.url),
     { size: 1 },
   );
   onTestFinished(() => threads.close());

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { bundleModule } from "../internal/bundle-module.js";
+import { bundleModule } from "../unit/internal/bundle-module.js";
 
 let home: string;
 let script: string;

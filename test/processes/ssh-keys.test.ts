@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadSshKeys, serveSshKeys } from "../../../src/session/ssh-key-agent.js";
-import { parseSshPrivateKey, SshKeyProblem } from "../../../src/session/ssh-private-key.js";
-import { SshReader, sshNumber, sshString, sshUint32 } from "../../../src/session/ssh-wire.js";
-import { newEd25519, newRsa, openSshFile } from "./open-ssh-key.js";
+import { loadSshKeys, serveSshKeys } from "../../src/session/ssh-key-agent.js";
+import { parseSshPrivateKey, SshKeyProblem } from "../../src/session/ssh-private-key.js";
+import { SshReader, sshNumber, sshString, sshUint32 } from "../../src/session/ssh-wire.js";
+import { newEd25519, newRsa, openSshFile } from "../unit/session/open-ssh-key.js";
 
 let dir: string;
 beforeEach(() => {

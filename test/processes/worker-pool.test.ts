@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { WorkerPool, workerEntry } from "../../../src/internal/worker-pool.js";
+import { WorkerPool, workerEntry } from "../../src/internal/worker-pool.js";
 
 type Request =
   | { readonly say: string }

@@ -12,10 +12,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { withDirectoryLock } from "../../../src/internal/directory-lock.js";
-import { isRunning, processMark } from "../../../src/internal/process-mark.js";
-import { makeScratchDirectory } from "../../../src/internal/scratch-directory.js";
-import { bundleModule } from "./bundle-module.js";
+import { withDirectoryLock } from "../../src/internal/directory-lock.js";
+import { isRunning, processMark } from "../../src/internal/process-mark.js";
+import { makeScratchDirectory } from "../../src/internal/scratch-directory.js";
+import { bundleModule } from "../unit/internal/bundle-module.js";
 
 let dir: string;
 beforeEach(() => {

@@ -4,17 +4,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openCacheIndex } from "../../../src/cache/cache-index.js";
-import { pruneIndex } from "../../../src/cache/prune-index.js";
-import { verifyIndex } from "../../../src/cache/verify-index.js";
-import { bundleModule } from "../internal/bundle-module.js";
+import { openCacheIndex } from "../../src/cache/cache-index.js";
+import { pruneIndex } from "../../src/cache/prune-index.js";
+import { verifyIndex } from "../../src/cache/verify-index.js";
+import { bundleModule } from "../unit/internal/bundle-module.js";
 import { killWriters } from "./killed-writers.js";
 
 let dir: string;
 let module: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "kiln-kill-"));
-  module = await bundleModule("../test/unit/cache/writer-process.ts", dir);
+  module = await bundleModule("../test/processes/writer-process.ts", dir);
 });
 afterAll(() => {
   rmSync(dir, { recursive: true, force: true });

@@ -73,8 +73,14 @@ export default defineConfig({
         resolve,
         test: {
           name: "soak",
-          // Of the integration tests those that have cases too long for `npm test`.
-          include: ["test/soak/**/*.test.ts", "test/integration/{python-steps,to-dockerfile}.test.ts"],
+          // Of other folders those that have cases, or numbers, too large for `npm test`.
+          include: [
+            "test/soak/**/*.test.ts",
+            "test/integration/{python-steps,to-dockerfile}.test.ts",
+            "test/unit/cache/cache-index.test.ts",
+            "test/unit/fsutil/round-trip.test.ts",
+            "test/unit/llb/{definition-json,depth,encode-op,rewrite-sources}.test.ts",
+          ],
           env: { KILN_TEST_LONG: "1" },
           setupFiles: [ownCache],
           testTimeout: 600_000,

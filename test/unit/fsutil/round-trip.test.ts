@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { receiveTree } from "../../../src/fsutil/receive.js";
 import { sendTree } from "../../../src/fsutil/send.js";
 import { openTree } from "../../../src/fsutil/tree.js";
+import { inSoak } from "../internal/long-runs.js";
 import { channelPair } from "./channel-pair.js";
 import { type Entry, makeEntry, temporaryDirectory } from "./temporary-tree.js";
 
@@ -73,7 +74,7 @@ test("a tree that is sent and received is the same tree", async () => {
       expect(received.bytes).toBe(sent.bytes);
       expect(received.entries).toBe(sent.entries);
     }),
-    { numRuns: 60 },
+    { numRuns: inSoak(30, 60) },
   );
 });
 

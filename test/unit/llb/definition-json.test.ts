@@ -10,6 +10,7 @@ import {
   toDot,
   toText,
 } from "../../../src/llb/index.js";
+import { inSoak } from "../internal/long-runs.js";
 
 interface Vector {
   readonly name: string;
@@ -151,7 +152,7 @@ describe("definitionToJson and definitionFromJson", () => {
           if (used instanceof KilnError) expect(used.code).toBe("ERR_KILN_INVALID_DEFINITION");
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: inSoak(1000, 3000) },
     );
   });
 

@@ -16,9 +16,28 @@ import {
   toDot,
   toText,
 } from "../../../src/llb/index.js";
+import { inSoak } from "../internal/long-runs.js";
 
-const depth = 12_000;
+// Of the stack so much is used up before that a function which calls itself so often gets to its end.
+const depth = inSoak(3_000, 12_000);
 const base = image("alpine");
+
+/** Calls a function where 100 kB of the stack are left. */
+function nearTheEndOfTheStack(call: () => void): void {
+  // What a call is given lies on the stack, 8 bytes for each.
+  const tenKilobytes = Array.from({ length: 1_250 }, () => 0);
+  let above = 0;
+  const descend = (..._given: readonly number[]): void => {
+    try {
+      descend(...tenKilobytes);
+    } catch (error) {
+      above += 1;
+      if (above !== 10) throw error;
+      call();
+    }
+  };
+  descend();
+}
 
 function repeat(start: State, step: (state: State, index: number) => State): State {
   let state = start;
@@ -71,34 +90,47 @@ test.each<readonly [string, () => State]>([
   ],
   ["copies", () => repeat(scratch(), (state) => scratch().file(copy(state, { src: "/", dest: "/a" })))],
   ["requirements", () => repeat(base, (state) => state.requires("id", base))],
-])("%s by the ten thousand are marshalled without recursion", (_name, build) => {
-  const definition = marshal(build());
-  expect(definition.ops.length).toBeGreaterThan(1);
-  const bytes = definition.toBinary();
-  const decoded = decodeDefinition(bytes);
-  expect(Buffer.compare(decoded.toBinary(), bytes)).toBe(0);
-  expect(marshal(fromDefinition(decoded)).ops.length).toBe(definition.ops.length);
+])("%s by the thousand are marshalled without recursion", (_name, build) => {
+  nearTheEndOfTheStack(() => {
+    const definition = marshal(build());
+    expect(definition.ops.length).toBeGreaterThan(1);
+    const bytes = definition.toBinary();
+    const decoded = decodeDefinition(bytes);
+    expect(Buffer.compare(decoded.toBinary(), bytes)).toBe(0);
+    expect(marshal(fromDefinition(decoded)).ops.length).toBe(definition.ops.length);
+  });
+});
+
+test("so deep a recursion comes to the end of what is left of the stack", () => {
+  const descend = (left: number): number => (left === 0 ? 0 : 1 + descend(left - 1));
+  expect(() => nearTheEndOfTheStack(() => descend(depth))).toThrow(RangeError);
 });
 
 test("a long list of file operations is one op, written without recursion", () => {
-  let action: FileAction = mkdir("/0");
-  for (let index = 1; index < depth; index += 1) action = action.mkdir(`/${index}`);
-  const definition = marshal(base.file(action));
-  expect(definition.ops.length).toBe(3);
+  nearTheEndOfTheStack(() => {
+    let action: FileAction = mkdir("/0");
+    for (let index = 1; index < depth; index += 1) action = action.mkdir(`/${index}`);
+    const definition = marshal(base.file(action));
+    expect(definition.ops.length).toBe(3);
+  });
 });
 
 test("file operations that read from file operations are nested without recursion", () => {
-  let action: FileAction = mkdir("/0");
-  for (let index = 1; index < depth; index += 1) {
-    action = copy(action.withState(scratch()), { src: "/", dest: `/${index}` });
-  }
-  expect(marshal(base.file(action)).ops.length).toBe(3);
+  nearTheEndOfTheStack(() => {
+    let action: FileAction = mkdir("/0");
+    for (let index = 1; index < depth; index += 1) {
+      action = copy(action.withState(scratch()), { src: "/", dest: `/${index}` });
+    }
+    expect(marshal(base.file(action)).ops.length).toBe(3);
+  });
 });
 
 test("texts, graphs and JSON of a deep graph are written without recursion", () => {
-  const definition = marshal(repeat(base, (state, index) => state.run(["echo", String(index)]).root()));
-  expect(toText(definition).split("\n").length).toBeGreaterThan(depth);
-  expect(toDot(definition).split("\n").length).toBeGreaterThan(depth);
-  const bytes = definition.toBinary();
-  expect(Buffer.from(definitionFromJson(definitionToJson(bytes))).equals(bytes)).toBe(true);
+  nearTheEndOfTheStack(() => {
+    const definition = marshal(repeat(base, (state, index) => state.run(["echo", String(index)]).root()));
+    expect(toText(definition).split("\n").length).toBeGreaterThan(depth);
+    expect(toDot(definition).split("\n").length).toBeGreaterThan(depth);
+    const bytes = definition.toBinary();
+    expect(Buffer.from(definitionFromJson(definitionToJson(bytes))).equals(bytes)).toBe(true);
+  });
 });

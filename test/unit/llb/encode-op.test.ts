@@ -5,6 +5,7 @@ import { OpMetadataSchema, OpSchema, SourceSchema } from "../../../src/gen/pb/op
 import { encodeMetadata, encodeSourceMaps } from "../../../src/llb/encode-definition.js";
 import { encodeOp } from "../../../src/llb/encode-op.js";
 import type { OpFields } from "../../../src/llb/op-fields.js";
+import { inSoak } from "../internal/long-runs.js";
 import { map, metadata, op, source, text } from "./op-arbitraries.js";
 
 type OpInit = MessageInitShape<typeof OpSchema>;
@@ -17,7 +18,7 @@ test("every op decodes with the generated code to the values that it was encoded
       expect(decoded).toEqual(message);
       expect(encodeOp(decoded)).toEqual(encodeOp(fields as OpFields));
     }),
-    { numRuns: 800 },
+    { numRuns: inSoak(250, 800) },
   );
 });
 
@@ -28,7 +29,7 @@ test("an op has the length that the generated encoder gives it: nothing is writt
         toBinary(OpSchema, create(OpSchema, fields as OpInit)).length,
       );
     }),
-    { numRuns: 300 },
+    { numRuns: inSoak(150, 300) },
   );
 });
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { PruningLast } from "./test/integration/support/pruning-last.js";
 
 // Examples import the package by its name: here that is the sources, so that nothing need be built.
 const resolve = {
@@ -14,6 +15,7 @@ const ownCache = fileURLToPath(new URL("test/integration/support/own-cache.ts", 
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: PruningLast },
     projects: [
       {
         resolve,

@@ -95,7 +95,7 @@ describeEachEngine("a chain's build", ({ name, address }) => {
     const image = base().runCommands(`echo ${ref} > /mark`, "head -c 16 /dev/urandom > /unique");
     const first = await filesOf(image, { cacheExports: [{ type: "registry", ref, mode: "max" }] });
     expect(first.result.cache.ran).toBe(1);
-    await using second = await Engine.connect({ host: await elsewhere({ name, address }) });
+    await using second = await Engine.connect({ host: elsewhere({ name, address }) });
     const out = mkdtempSync(join(dir, "other-"));
     const { cache, ignoredFailures } = await second.build(image, {
       cacheImports: [{ type: "registry", ref }],
@@ -114,7 +114,7 @@ describeEachEngine("a chain's build", ({ name, address }) => {
       cacheExports: [{ type: "local", dir: "cache", mode: "max" }],
     });
     expect(existsSync(join(cwd, "cache/index.json"))).toBe(true);
-    await using other = await Engine.connect({ host: await elsewhere({ name, address }) });
+    await using other = await Engine.connect({ host: elsewhere({ name, address }) });
     const lost = `${registry()}/chain-options/no-such-${unique()}:x`;
     const cacheImports = [
       { type: "local", dir: "cache" },

@@ -20,11 +20,17 @@ describeEachEngine(
     let engine: Engine;
     let tree: RichTree;
     let image: Image;
+    /** The same directory on a small base: to compress that anew takes the daemon no quarter of a minute. */
+    let small: Image;
     const target = (tag: string): string => `${registry()}/chain/${name}:${tag}`;
 
     beforeAll(async () => {
       tree = makeRichTree();
       engine = await Engine.connect({ host: address });
+      const ignore = FilePatternMatcher.fromFile(tree.ignoreFile);
+      small = Image.fromOciLayout(baseLayout("busybox"))
+        .runCommands("echo made > /made")
+        .addLocalDir(tree.dir, "/opt/app/data", { copy: true, ignore });
       image = Image.fromOciLayout(baseLayout("debian"))
         .aptInstall("tree", { recommends: false })
         .runCommands("tree --version > /tree-version", "printf '%s' \"$GREETING\" > /greeting-before", {
@@ -32,10 +38,7 @@ describeEachEngine(
         })
         .env({ GREETING: "hello", PATH: "/opt/app/bin:$PATH" })
         .workdir("/opt/app")
-        .addLocalDir(tree.dir, "/opt/app/data", {
-          copy: true,
-          ignore: FilePatternMatcher.fromFile(tree.ignoreFile),
-        })
+        .addLocalDir(tree.dir, "/opt/app/data", { copy: true, ignore })
         .runCommands("printf '%s' \"$GREETING $PWD $(id -u)\" > /greeting-after")
         .label({ "org.example.kind": "test" })
         .user("1000:1000")
@@ -108,8 +111,9 @@ describeEachEngine(
         compressionLevel: 3,
         forceCompression: true,
       });
-      await engine.build(image, { outputs: [output] }).result;
+      await engine.build(small, { outputs: [output] }).result;
       const pushed = await readRegistryImage(target("zstd"));
+      expect(pushed.manifest.layers.length).toBeGreaterThan(2);
       expect(new Set(pushed.manifest.layers.map(({ mediaType }) => mediaType))).toEqual(
         new Set(["application/vnd.oci.image.layer.v1.tar+zstd"]),
       );
@@ -118,7 +122,7 @@ describeEachEngine(
 
     it("arrives as estargz with a table of contents on every layer, or is refused where that kills the daemon", async () => {
       const output = registryOutput(target("estargz"), { compression: "estargz", forceCompression: true });
-      const build = engine.build(image, { outputs: [output] });
+      const build = engine.build(small, { outputs: [output] });
       const { goVersion } = await engine.facts();
       if (Number(/go1\.(\d+)/.exec(goVersion ?? "")?.[1] ?? 0) >= 27) {
         await expect(build.result).rejects.toMatchObject({ code: "ERR_KILN_ESTARGZ_CRASHES_DAEMON" });
@@ -129,6 +133,7 @@ describeEachEngine(
       }
       await build.result;
       const pushed = await readRegistryImage(target("estargz"));
+      expect(pushed.manifest.layers.length).toBeGreaterThan(2);
       for (const { annotations } of pushed.manifest.layers) {
         expect(annotations?.["containerd.io/snapshot/stargz/toc.digest"]).toMatch(/^sha256:[0-9a-f]{64}$/);
       }

@@ -93,7 +93,7 @@ describeEachEngine("kiln build's options", ({ name, address }) => {
     ]);
     expect(first.code, first.stderr).toBe(0);
     const second = await runCli([
-      ...["build", file, "--host", await elsewhere({ name, address }), "--cache-from", ref, "--json"],
+      ...["build", file, "--host", elsewhere({ name, address }), "--cache-from", ref, "--json"],
     ]);
     expect(second.code, second.stderr).toBe(0);
     expect(JSON.parse(second.stdout)).toMatchObject({ cache: { ran: 0, cached: 2 }, ignoredFailures: [] });

@@ -206,7 +206,7 @@ describeEachEngine("the Dockerfile frontend", ({ name, address }) => {
     const unique = async (options: ClientSolveOptions, on = client): Promise<string> =>
       readFileSync(join((await build({}, { trees: treesOf(random), ...options }, on)).out, "unique"), "utf8");
     const first = await unique({ cacheExports: [{ type: "registry", ref, mode: "max" }] });
-    await using other = await Client.connect(await elsewhere({ name, address }));
+    await using other = await Client.connect(elsewhere({ name, address }));
     expect(await unique({ cacheImports: [{ type: "registry", ref }] }, other)).toBe(first);
   });
 

@@ -38,6 +38,13 @@ export function engines(): readonly TestEngine[] {
   return load().engines.filter(({ name }) => wanted === undefined || wanted.includes(name));
 }
 
+/** The one of the two engines that this is not, whatever engines tests run against: both are up. */
+export function otherEngine({ name }: TestEngine): TestEngine {
+  const other = load().engines.find((engine) => engine.name !== name);
+  if (other === undefined) throw new Error(`no engine is set up but ${name}`);
+  return other;
+}
+
 /** `host:port` of the test registry. */
 export function registry(): string {
   return load().registry;

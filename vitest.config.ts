@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { PruningLast } from "./test/integration/support/pruning-last.js";
+import { temporaryFilesInMemory } from "./test/temporary-files.js";
 
 // Examples import the package by its name: here that is the sources, so that nothing need be built.
 const resolve = {
@@ -22,6 +23,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/conformance/**/*.test.ts"],
+          env: temporaryFilesInMemory(),
           testTimeout: 20_000,
           // Files of a worker share what they load, which is most of the work of most of them.
           isolate: false,
@@ -48,6 +50,7 @@ export default defineConfig({
         test: {
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
+          env: temporaryFilesInMemory(),
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // What these start takes the processor: one file after another.

@@ -104,7 +104,7 @@ class Scene {
 }
 
 it("packs what planning the whole tree packs", async () => {
-  const scene = new Scene(1_500);
+  const scene = new Scene(1_050);
   const before = await scene.packAndKeep();
   expect(before.layers.length).toBeGreaterThan(2);
   scene.write("d3/f3", "another content");
@@ -124,7 +124,7 @@ it("packs what planning the whole tree packs", async () => {
 });
 
 it("plans anew where a shard is not known any more", async () => {
-  const scene = new Scene(1_500);
+  const scene = new Scene(1_050);
   const before = await scene.packAndKeep();
   const settled = await scene.settled();
   scene.forget(settled?.[1]?.key ?? "");

@@ -19,10 +19,10 @@ import {
 import { inSoak } from "../internal/long-runs.js";
 
 // Of the stack so much is used up before that a function which calls itself so often gets to its end.
-const depth = inSoak(3_000, 12_000);
+const depth = inSoak(2_000, 12_000);
 const base = image("alpine");
 
-/** Calls a function where 100 kB of the stack are left. */
+/** Calls a function where 60 kB of the stack are left. */
 function nearTheEndOfTheStack(call: () => void): void {
   // What a call is given lies on the stack, 8 bytes for each.
   const tenKilobytes = Array.from({ length: 1_250 }, () => 0);
@@ -32,7 +32,7 @@ function nearTheEndOfTheStack(call: () => void): void {
       descend(...tenKilobytes);
     } catch (error) {
       above += 1;
-      if (above !== 10) throw error;
+      if (above !== 6) throw error;
       call();
     }
   };

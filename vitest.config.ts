@@ -17,6 +17,7 @@ const ownCache = fileURLToPath(new URL("test/integration/support/own-cache.ts", 
 export default defineConfig({
   test: {
     sequence: { sequencer: PruningLast },
+    experimental: { fsModuleCache: true },
     projects: [
       {
         resolve,

@@ -138,8 +138,8 @@ async function suite(project, { files = [], engine, label = engine } = {}) {
   }
 }
 
-// Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon. Of the
-// others, those that start and stop an engine of their own, which is one and the same, run beside the rest.
+// Files whose tests know one engine at a time run on both engines at once: they mostly wait for their daemon. Those that
+// start and stop an engine of their own, which is one and the same, run when one of the two is done; the rest, when both are.
 async function integration() {
   const folder = join(root, "test", "integration");
   const names = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
@@ -157,12 +157,14 @@ async function integration() {
     } else lanes[text.includes('kind: "classic"') ? "own" : "both"].push(name);
   }
   const paths = (list) => list.map((name) => `test/integration/${name}`);
-  await Promise.all(
-    ["modern", "older"].map((engine) => suite("integration", { files: paths(lanes[engine]), engine })),
+  const engineLanes = ["modern", "older"].map((engine) =>
+    suite("integration", { files: paths(lanes[engine]), engine }),
   );
-  await Promise.all(
-    ["both", "own"].map((label) => suite("integration", { files: paths(lanes[label]), label })),
-  );
+  const lane = (label) => suite("integration", { files: paths(lanes[label]), label });
+  await Promise.all([
+    Promise.race(engineLanes).then(() => lane("own")),
+    Promise.all(engineLanes).then(() => lane("both")),
+  ]);
 }
 
 /** Takes in what a run reports; false if a test failed. A test that does not know engines runs with each, and counts once. */

@@ -7,6 +7,7 @@ import { openOciLayout } from "../../src/oci/index.js";
 import { Client, filesTar, type SolveEvent } from "../../src/solver/index.js";
 import { describeOneEngine, registry } from "./support/engines.js";
 import { runCli, startCli } from "./support/run-cli.js";
+import { stepGate } from "./support/step-gate.js";
 
 describeOneEngine("older", "kiln on the daemon's history and cache", ({ name, address }) => {
   let client: Client;
@@ -103,14 +104,20 @@ describeOneEngine("older", "kiln on the daemon's history and cache", ({ name, ad
   });
 
   it("attaches to a build that runs, and fails as it does", async () => {
-    const solve = client.solve(run(`echo ${mark}-begin; sleep 8; echo ${mark}-end; exit 5`));
+    await using gate = await stepGate();
+    const waits = gate.wait("attached");
+    const solve = client.solve(run(`echo ${mark}-begin; ${waits}; echo ${mark}-end; exit 5`));
     for await (const event of solve) if (event.type === "log") break;
-    const [running, refused, attached, followed] = await Promise.all([
+    const attaching = startCli(["attach", solve.ref, "--host", address]);
+    const following = startCli(["history", "logs", solve.ref, "--follow", "--host", address]);
+    const [running, refused] = await Promise.all([
       kiln("history", "ls", "--running"),
       kiln("history", "logs", solve.ref),
-      kiln("attach", solve.ref),
-      kiln("history", "logs", solve.ref, "--follow"),
+      attaching.stderrHas(`| ${mark}-begin`),
+      following.stdoutHas(`| ${mark}-begin`),
     ]);
+    gate.open("attached");
+    const [attached, followed] = await Promise.all([attaching.done, following.done]);
     expect(running.stdout).toMatch(new RegExp(`^${solve.ref} +running`, "m"));
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toContain("[ERR_KILN_BUILD_RUNNING]");
@@ -124,7 +131,8 @@ describeOneEngine("older", "kiln on the daemon's history and cache", ({ name, ad
   });
 
   it("leaves a build alone when it is interrupted", async () => {
-    const solve = client.solve(run(`echo ${mark}-left; sleep 8`));
+    await using gate = await stepGate();
+    const solve = client.solve(run(`echo ${mark}-left; ${gate.wait("left")}`));
     for await (const event of solve) if (event.type === "log") break;
     const attached = startCli(["attach", solve.ref, "--host", address]);
     await attached.stderrHas(`| ${mark}-left`);
@@ -132,6 +140,7 @@ describeOneEngine("older", "kiln on the daemon's history and cache", ({ name, ad
     const { code, stderr } = await attached.done;
     expect(code).toBe(130);
     expect(stderr).toContain(`the build goes on: kiln attach ${solve.ref}`);
+    gate.open("left");
     await solve.result;
   });
 

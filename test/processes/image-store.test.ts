@@ -88,4 +88,4 @@ it("many processes that are killed while they publish and remove leave a store t
   expect(readdirSync(join(dir, "ingest"))).toEqual([]);
   await store.publishFrom(source, "t0", "after");
   expect(await labelOf(store, "after")).toBe("0");
-}, 20_000);
+}, 60_000);

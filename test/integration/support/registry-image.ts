@@ -36,7 +36,19 @@ const accept = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
 
-/** Reads `host:port/name:tag` back over plain HTTP, every blob checked against its digest. */
+/** One entry of a layer's tar. */
+interface LayerEntry {
+  readonly header: Header;
+  readonly sha256: string;
+}
+
+/** Layers that were read by this process: bases come again and again, and take seconds. */
+const known = new Map<string, readonly LayerEntry[]>();
+
+/**
+ * Reads `host:port/name:tag` back over plain HTTP, every blob checked against its digest. Of layers that were read before,
+ * which the registry keeps once for all names, it asks only whether they are there.
+ */
 export async function readRegistryImage(ref: string): Promise<ReadImage> {
   const match = /^([^/]+)\/(.+):([^:/]+)$/.exec(ref);
   if (match === null) throw new Error(`not a reference: ${ref}`);
@@ -44,11 +56,20 @@ export async function readRegistryImage(ref: string): Promise<ReadImage> {
   const base = `http://${host}/v2/${name}`;
   const response = await fetch(`${base}/manifests/${tag}`, { headers: { accept } });
   if (!response.ok) throw new Error(`GET ${ref}: ${response.status} ${await response.text()}`);
-  return readImage(ref, Buffer.from(await response.arrayBuffer()), async (digest) => {
-    const blob = await fetch(`${base}/blobs/${digest}`);
-    if (!blob.ok) throw new Error(`GET ${digest}: ${blob.status}`);
-    return Buffer.from(await blob.arrayBuffer());
-  });
+  const ask = async (method: string, digest: string): Promise<Response> => {
+    const blob = await fetch(`${base}/blobs/${digest}`, { method });
+    if (!blob.ok) throw new Error(`${method} ${digest}: ${blob.status}`);
+    return blob;
+  };
+  return readImage(
+    ref,
+    Buffer.from(await response.arrayBuffer()),
+    async (digest) => Buffer.from(await (await ask("GET", digest)).arrayBuffer()),
+    async ({ digest, size }) => {
+      const length = (await ask("HEAD", digest)).headers.get("content-length");
+      if (Number(length) !== size) throw new Error(`${digest} has ${length} bytes, not ${size}`);
+    },
+  );
 }
 
 /** Reads the only image of an OCI layout, every blob checked against its digest and size. */
@@ -64,13 +85,23 @@ async function readImage(
   name: string,
   bytes: Buffer,
   blob: (digest: string) => Promise<Buffer>,
+  expectBlob?: (of: Descriptor) => Promise<void>,
 ): Promise<ReadImage> {
   const manifest = JSON.parse(bytes.toString("utf8")) as ImageManifest & ImageIndex;
   if (manifest.manifests !== undefined) throw new Error(`${name} is an index`);
   const read = async (of: Descriptor): Promise<Buffer> => checked(of, await blob(of.digest));
   const config = JSON.parse((await read(manifest.config)).toString("utf8")) as ImageConfig;
   const files = new Map<string, ImageFile>();
-  for (const layer of manifest.layers) await applyLayer(files, inflate(layer, await read(layer)));
+  for (const layer of manifest.layers) {
+    let entries = expectBlob === undefined ? undefined : known.get(layer.digest);
+    if (entries === undefined) {
+      entries = await entriesOf(inflate(layer, await read(layer)));
+      known.set(layer.digest, entries);
+    } else {
+      await expectBlob?.(layer);
+    }
+    for (const { header, sha256 } of entries) apply(files, header, sha256);
+  }
   return { digest: digestOf(bytes), manifest, config, files };
 }
 
@@ -85,14 +116,16 @@ function inflate(layer: Descriptor, bytes: Buffer): Buffer {
   return bytes;
 }
 
-async function applyLayer(files: Map<string, ImageFile>, tar: Buffer): Promise<void> {
+async function entriesOf(tar: Buffer): Promise<readonly LayerEntry[]> {
+  const entries: LayerEntry[] = [];
   const extractor = extract();
   Readable.from([tar]).pipe(extractor);
   for await (const entry of extractor) {
     const hash = createHash("sha256");
     for await (const chunk of entry) hash.update(chunk as Buffer);
-    apply(files, entry.header, hash.digest("hex"));
+    entries.push({ header: entry.header, sha256: hash.digest("hex") });
   }
+  return entries;
 }
 
 function apply(files: Map<string, ImageFile>, header: Header, sha256: string): void {

@@ -14,6 +14,8 @@ export interface CliRun {
   readonly done: Promise<CliResult>;
   /** Resolves once standard error has held the text. */
   stderrHas(text: string): Promise<void>;
+  /** Resolves once standard output has held the text. */
+  stdoutHas(text: string): Promise<void>;
 }
 
 const main = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
@@ -31,8 +33,14 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   const child = spawn(process.execPath, [main, ...args], { env, cwd: options.cwd, stdio: "pipe" });
   const out: Buffer[] = [];
   let stderr = "";
-  let wake = (): void => {};
-  child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
+  const waiting: (() => void)[] = [];
+  const wake = (): void => {
+    for (const look of waiting.splice(0)) look();
+  };
+  child.stdout.on("data", (chunk: Buffer) => {
+    out.push(chunk);
+    wake();
+  });
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (text: string) => {
     stderr += text;
@@ -46,17 +54,17 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
       resolve({ code, stdout: Buffer.concat(out).toString("utf8"), stderr });
     });
   });
+  const has = async (text: string, printed: () => string): Promise<void> => {
+    while (!printed().includes(text)) {
+      if (child.exitCode !== null) throw new Error(`the CLI ended without printing ${text}:\n${stderr}`);
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+  };
   return {
     child,
     done,
-    async stderrHas(text) {
-      while (!stderr.includes(text)) {
-        if (child.exitCode !== null) throw new Error(`the CLI ended without printing ${text}:\n${stderr}`);
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
+    stderrHas: (text) => has(text, () => stderr),
+    stdoutHas: (text) => has(text, () => Buffer.concat(out).toString("utf8")),
   };
 }
 

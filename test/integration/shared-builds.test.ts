@@ -61,11 +61,11 @@ it("goes on for the other when the one that carries it out is aborted, and stops
   const abortedAt = performance.now();
   stops[0].abort(new Error("first"));
   await expect(led.result).rejects.toThrow("first");
-  expect(performance.now() - abortedAt).toBeLessThan(2_000);
+  expect(performance.now() - abortedAt).toBeLessThan(10_000);
   const events = eventsOf(followed);
   stops[1].abort(new Error("second"));
   await expect(followed.result).rejects.toThrow("second");
-  expect(performance.now() - abortedAt).toBeLessThan(20_000);
+  expect(performance.now() - abortedAt).toBeLessThan(30_000);
   expect((await events).filter(({ type }) => type === "vertex.failed")).toMatchObject([{ canceled: true }]);
   await close();
 });
@@ -93,8 +93,8 @@ it("is another one where its steps may take longer", async () => {
   const engine = await Engine.connect({ host: first?.address });
   const marked = Image.fromOciLayout(baseLayout("busybox"));
   const build = (timeoutMs: number): Build =>
-    engine.build(marked.runCommands(`echo ${marker}; sleep 3`, { timeoutMs }));
-  const hasty = build(1_000);
+    engine.build(marked.runCommands(`echo ${marker}; sleep 5`, { timeoutMs }));
+  const hasty = build(2_500);
   await logged(hasty);
   const patient = build(60_000);
   await expect(hasty.result).rejects.toMatchObject({ code: "ERR_KILN_STEP_TIMEOUT" });

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadSshKeys, serveSshKeys } from "../../src/session/ssh-key-agent.js";
 import { parseSshPrivateKey, SshKeyProblem } from "../../src/session/ssh-private-key.js";
 import { SshReader, sshNumber, sshString, sshUint32 } from "../../src/session/ssh-wire.js";
+import { cpuMilliseconds } from "../unit/internal/cpu-time.js";
 import { newEd25519, newRsa, openSshFile } from "../unit/session/open-ssh-key.js";
 
 let dir: string;
@@ -168,21 +169,22 @@ describe("a private key for ssh", () => {
           if (!(error instanceof SshKeyProblem)) throw error;
         }
       };
-      const since = Date.now();
-      for (let index = 0; index < bytes.length; index += 1) {
-        parse(bytes.subarray(0, index));
-        for (const value of [0x00, 0xff]) {
+      const took = cpuMilliseconds(() => {
+        for (let index = 0; index < bytes.length; index += 1) {
+          parse(bytes.subarray(0, index));
+          for (const value of [0x00, 0xff]) {
+            const changed = Buffer.from(bytes);
+            changed[index] = value;
+            parse(changed);
+          }
+        }
+        for (let index = 0; index + 4 <= bytes.length; index += 1) {
           const changed = Buffer.from(bytes);
-          changed[index] = value;
+          changed.writeUInt32BE(0xffffffff, index);
           parse(changed);
         }
-      }
-      for (let index = 0; index + 4 <= bytes.length; index += 1) {
-        const changed = Buffer.from(bytes);
-        changed.writeUInt32BE(0xffffffff, index);
-        parse(changed);
-      }
-      expect(Date.now() - since).toBeLessThan(15_000);
+      });
+      expect(took).toBeLessThan(15_000);
     }
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { KilnError } from "../../../src/errors.js";
 import { PatternMatcher } from "../../../src/fsutil/pattern-matcher.js";
+import { cpuMilliseconds } from "../internal/cpu-time.js";
 
 type Case = readonly [patterns: string | readonly string[], path: string, matches: boolean];
 
@@ -127,10 +128,11 @@ test("a pattern made to backtrack takes no time", () => {
     "**/a**/a**/a**/a**/a**/a**/b",
   ]);
   const name = "a".repeat(250);
-  const started = performance.now();
-  expect(matcher.matches(`${`${name}/`.repeat(15)}c`)).toBe(true);
-  expect(new PatternMatcher(["*a*a*a*a*a*a*a*a*a*a*a*b"]).matches(name)).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1000);
+  const took = cpuMilliseconds(() => {
+    expect(matcher.matches(`${`${name}/`.repeat(15)}c`)).toBe(true);
+    expect(new PatternMatcher(["*a*a*a*a*a*a*a*a*a*a*a*b"]).matches(name)).toBe(false);
+  });
+  expect(took).toBeLessThan(1000);
 });
 
 test("an expression of many states still answers", () => {

@@ -14,6 +14,7 @@ import { type Authorize, RegistryConnection } from "../../../src/oci/registry/re
 import { registryEndpoints } from "../../../src/oci/registry/registry-endpoints.js";
 import { failureOf } from "../../../src/oci/registry/registry-error.js";
 import { makeAuthority, makeServerCertificate } from "../../integration/support/certificates.js";
+import { cpuMilliseconds } from "../internal/cpu-time.js";
 import { bodyOf, type FakeRegistry, fail, sendBytes, startFakeRegistry } from "./fake-registry.js";
 
 const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociManifest, n: 1 }));
@@ -410,10 +411,11 @@ describe("challenges", () => {
   });
 
   it("are read in no more than linear time", () => {
-    const began = performance.now();
-    for (const part of ['a="', "\\", "a=", " ", ",", "a ", 'x="\\'])
-      parseChallenges(`Basic ${part.repeat(20_000)}`);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    const took = cpuMilliseconds(() => {
+      for (const part of ['a="', "\\", "a=", " ", ",", "a ", 'x="\\'])
+        parseChallenges(`Basic ${part.repeat(20_000)}`);
+    });
+    expect(took).toBeLessThan(1_000);
   });
 });
 

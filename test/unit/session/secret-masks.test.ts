@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SecretMasks } from "../../../src/session/secret-masks.js";
+import { cpuMilliseconds } from "../internal/cpu-time.js";
 
 function masksOf(...values: readonly (string | Uint8Array)[]): SecretMasks {
   const masks = new SecretMasks();
@@ -149,9 +150,10 @@ describe("values of secrets in a text", () => {
     );
     const text = "a".repeat(1024 * 1024);
     const stream = masks.stream();
-    const began = performance.now();
-    for (let at = 0; at < text.length; at += 1000) stream.push(text.slice(at, at + 1000));
-    stream.end();
-    expect(performance.now() - began).toBeLessThan(3000);
+    const took = cpuMilliseconds(() => {
+      for (let at = 0; at < text.length; at += 1000) stream.push(text.slice(at, at + 1000));
+      stream.end();
+    });
+    expect(took).toBeLessThan(3000);
   });
 });

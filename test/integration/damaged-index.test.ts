@@ -9,7 +9,7 @@ import { describeOneEngine } from "./support/engines.js";
 import { fresh, pinned, Workbench } from "./support/rebuild.js";
 import { type ImageFile, readLayoutImage } from "./support/registry-image.js";
 
-describeOneEngine("modern", "an index that is not what builds wrote", ({ address }) => {
+describeOneEngine("older", "an index that is not what builds wrote", ({ address }) => {
   let bench: Workbench;
   let dir: string;
   let chains: readonly (readonly [string, Image, string])[];

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { PatternMatcher } from "../../../src/fsutil/pattern-matcher.js";
 import { openTree } from "../../../src/fsutil/tree.js";
 import { TreeFilter, type TreeFilterOptions, type WalkEntry } from "../../../src/fsutil/tree-filter.js";
+import { inSoak } from "../internal/long-runs.js";
 import { paths } from "./listing.js";
 import { temporaryTree } from "./temporary-tree.js";
 
@@ -103,7 +104,7 @@ test("an excluding walk keeps exactly what matches nothing, and the directories 
       const kept = world.filter(({ path }) => !ignored.has(path));
       expect(walkWorld([{ exclude }]).kept).toEqual(withParents(kept));
     }),
-    { numRuns: 1000, seed: 7 },
+    { numRuns: inSoak(400, 1000), seed: 7 },
   );
 });
 
@@ -114,7 +115,7 @@ test("an including walk keeps exactly what matches, and the directories above", 
       const kept = world.filter(({ path }) => wanted.has(path));
       expect(walkWorld([{ include }]).kept).toEqual(withParents(kept));
     }),
-    { numRuns: 1000, seed: 7 },
+    { numRuns: inSoak(400, 1000), seed: 7 },
   );
 });
 
@@ -126,7 +127,7 @@ test("a second filter sees only what passes the first", () => {
       const kept = world.filter(({ path }) => before.has(path) && wanted.has(path));
       expect(walkWorld([{ exclude: first }, { include: second }]).kept).toEqual(withParents(kept));
     }),
-    { numRuns: 500, seed: 7 },
+    { numRuns: inSoak(200, 500), seed: 7 },
   );
 });
 

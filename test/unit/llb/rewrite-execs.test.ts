@@ -4,6 +4,7 @@ import { OpSchema } from "../../../src/gen/pb/ops_pb.js";
 import { decodeOp } from "../../../src/llb/decode-op.js";
 import { Definition, decodeDefinition, image, marshal, mkfile, scratch } from "../../../src/llb/index.js";
 import { type ExecAdditions, rewriteExecs } from "../../../src/llb/rewrite-execs.js";
+import { inSoak } from "../internal/long-runs.js";
 
 const bind = marshal(scratch().file(mkfile("/f", "content")));
 
@@ -141,7 +142,7 @@ describe("a definition with additions to its commands", () => {
       env: [["A", "1"]],
       binds: [{ target: "/b", source: bind, sourcePath: "/f" }],
     };
-    const large = chain(5000);
+    const large = chain(inSoak(2_000, 5_000));
     expect(rewriteExecs(large, () => additions).ops).toHaveLength(large.ops.length + 1);
   });
 });

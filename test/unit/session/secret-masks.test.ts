@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SecretMasks } from "../../../src/session/secret-masks.js";
 import { cpuMilliseconds } from "../internal/cpu-time.js";
+import { inSoak } from "../internal/long-runs.js";
 
 function masksOf(...values: readonly (string | Uint8Array)[]): SecretMasks {
   const masks = new SecretMasks();
@@ -52,7 +53,7 @@ describe("values of secrets in a text", () => {
           expect(streamed(masksOf(...secrets), cut(text, places))).toBe(masked(secrets, text));
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: inSoak(1000, 3000) },
     );
   });
 
@@ -69,7 +70,7 @@ describe("values of secrets in a text", () => {
         if (!given.endsWith("***")) expect(rest).toBe(masked([...before, ...after], held + second));
         for (const one of [...before, ...after]) expect(rest).not.toContain(one);
       }),
-      { numRuns: 1000 },
+      { numRuns: inSoak(500, 1000) },
     );
   });
 

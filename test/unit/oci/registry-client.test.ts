@@ -1,19 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createHttps } from "node:https";
 import { type AddressInfo, createServer as createTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { KilnError } from "../../../src/errors.js";
 import { mediaTypes, sha256 } from "../../../src/oci/index.js";
 import { parseChallenges } from "../../../src/oci/registry/challenge.js";
-import { HttpTransport, type TransportTls } from "../../../src/oci/registry/http-transport.js";
 import { RegistryClient, type RegistryClientOptions } from "../../../src/oci/registry/registry-client.js";
 import { type Authorize, RegistryConnection } from "../../../src/oci/registry/registry-connection.js";
 import { registryEndpoints } from "../../../src/oci/registry/registry-endpoints.js";
-import { failureOf } from "../../../src/oci/registry/registry-error.js";
-import { makeAuthority, makeServerCertificate } from "../../integration/support/certificates.js";
 import { cpuMilliseconds } from "../internal/cpu-time.js";
 import { bodyOf, type FakeRegistry, fail, sendBytes, startFakeRegistry } from "./fake-registry.js";
 
@@ -695,60 +690,4 @@ describe("the scheme", () => {
     );
     expect(lead("http://ghcr.io/v2/x", true)).toBe("http://ghcr.io/v2/x");
   });
-
-  it("is HTTPS with any certificate on this machine where that is spoken", async () => {
-    await using server = await startSecureServer();
-    const client = new RegistryClient(`127.0.0.1:${server.port}/app`);
-    clients.push(client);
-    expect(await client.headManifest("1")).toMatchObject({ digest: sha256(manifest) });
-  });
-
-  it("is HTTPS with a certificate that is trusted for everybody else", async () => {
-    await using server = await startSecureServer();
-    const subject = { repository: "r", what: "HEAD 1", isBlob: false };
-    const ask = async (tls: TransportTls, trust: "own" | "unchecked" | "other"): Promise<unknown> => {
-      const transport = new HttpTransport(tls, 5_000);
-      const url = new URL(`https://127.0.0.1:${server.port}/`);
-      try {
-        const { status, stream } = await transport.send({ method: "GET", url, headers: {}, trust });
-        stream.resume();
-        return status;
-      } catch (error) {
-        return (failureOf(error, subject) as KilnError).code;
-      } finally {
-        transport.close();
-      }
-    };
-    const { ca } = server;
-    expect(await ask({ ca }, "own")).toBe(200);
-    expect(await ask({}, "unchecked")).toBe(200);
-    expect(await ask({}, "own")).toBe("ERR_KILN_UNTRUSTED_CERTIFICATE");
-    // What the registry leads to is none of its own.
-    expect(await ask({ ca }, "other")).toBe("ERR_KILN_UNTRUSTED_CERTIFICATE");
-  });
 });
-
-/** A server with a certificate of its own making. */
-async function startSecureServer(): Promise<
-  AsyncDisposable & { readonly port: number; readonly ca: string }
-> {
-  const dir = mkdtempSync(join(tmpdir(), "kiln-tls-"));
-  const authority = makeAuthority(dir, "authority");
-  const ca = readFileSync(authority.cert, "utf8");
-  const files = makeServerCertificate(dir, "registry", { authority, address: "127.0.0.1" });
-  const pem = { cert: readFileSync(files.cert), key: readFileSync(files.key) };
-  rmSync(dir, { recursive: true });
-  const server = createHttps(pem, (request, response) => {
-    const headers = { "docker-content-digest": sha256(manifest), "content-length": manifest.length };
-    response.writeHead(200, headers).end(request.method === "HEAD" ? undefined : manifest);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    ca,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}

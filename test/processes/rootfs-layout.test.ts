@@ -18,11 +18,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { canReadZstd } from "../../../src/layers/read-layer.js";
-import { type RootfsLayout, rootfsLayout } from "../../../src/layers/rootfs-layout.js";
-import { openOciLayout, parsePlatform, sha256 } from "../../../src/oci/index.js";
-import { skipUnless } from "../fsutil/skip-unless.js";
-import { tarOf } from "./tar-bytes.js";
+import { canReadZstd } from "../../src/layers/read-layer.js";
+import { type RootfsLayout, rootfsLayout } from "../../src/layers/rootfs-layout.js";
+import { openOciLayout, parsePlatform, sha256 } from "../../src/oci/index.js";
+import { skipUnless } from "../unit/fsutil/skip-unless.js";
+import { tarOf } from "../unit/layers/tar-bytes.js";
 
 let dir: string;
 let cacheDir: string;

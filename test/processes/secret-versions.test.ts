@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gatherSecrets, type SecretProvider } from "../../../src/engine/gather-secrets.js";
-import { secretVersion, secretVersionKey } from "../../../src/engine/secret-versions.js";
-import { compile } from "../../../src/image/compile.js";
-import { Image } from "../../../src/image/image.js";
-import { needsOf } from "../../../src/image/needs-of.js";
-import { Secret } from "../../../src/image/secret.js";
-import { facts } from "../image/facts.js";
-import { bundleModule } from "../internal/bundle-module.js";
+import { gatherSecrets, type SecretProvider } from "../../src/engine/gather-secrets.js";
+import { secretVersion, secretVersionKey } from "../../src/engine/secret-versions.js";
+import { compile } from "../../src/image/compile.js";
+import { Image } from "../../src/image/image.js";
+import { needsOf } from "../../src/image/needs-of.js";
+import { Secret } from "../../src/image/secret.js";
+import { facts } from "../unit/image/facts.js";
+import { bundleModule } from "../unit/internal/bundle-module.js";
 
 const hush = "hush-do-not-tell";
 

@@ -12,11 +12,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { scanTree } from "../../../src/cache/scan-tree.js";
-import { openTree } from "../../../src/fsutil/tree.js";
-import { temporaryDirectory } from "../fsutil/temporary-tree.js";
-import { expectedEntries } from "./expected-tree.js";
-import { later, MemoryStore } from "./memory-store.js";
+import { scanTree } from "../../src/cache/scan-tree.js";
+import { openTree } from "../../src/fsutil/tree.js";
+import { expectedEntries } from "../unit/cache/expected-tree.js";
+import { later, MemoryStore } from "../unit/cache/memory-store.js";
+import { temporaryDirectory } from "../unit/fsutil/temporary-tree.js";
 
 const STEPS = 30;
 const exclude = ["**/*.skip", "d1", "!d1/keep*"];

@@ -20,17 +20,17 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { scanDirectory } from "../../../src/engine/directory-stamp.js";
+import { scanDirectory } from "../../src/engine/directory-stamp.js";
 import {
   type CheckOutputsOptions,
   checkOutputs,
   type StampedOutputs,
   stampOutputs,
-} from "../../../src/engine/output-checks.js";
-import type { OutputStamp } from "../../../src/engine/output-stamp.js";
-import { RegistryAccess } from "../../../src/engine/registry-access.js";
-import type { OutputRecord } from "../../../src/model/build-record.js";
-import { ImageStore, mediaTypes, sha256, updateOciIndex } from "../../../src/oci/index.js";
+} from "../../src/engine/output-checks.js";
+import type { OutputStamp } from "../../src/engine/output-stamp.js";
+import { RegistryAccess } from "../../src/engine/registry-access.js";
+import type { OutputRecord } from "../../src/model/build-record.js";
+import { ImageStore, mediaTypes, sha256, updateOciIndex } from "../../src/oci/index.js";
 import {
   dockerImage,
   dockerTar,
@@ -40,9 +40,9 @@ import {
   ociLayout,
   ociTar,
   registry as registryOutput,
-} from "../../../src/solver/outputs.js";
-import { writeFakeImage, writeFakeIndex } from "../oci/fake-image.js";
-import { type FakeRegistry, fail, startFakeRegistry } from "../oci/fake-registry.js";
+} from "../../src/solver/outputs.js";
+import { writeFakeImage, writeFakeIndex } from "../unit/oci/fake-image.js";
+import { type FakeRegistry, fail, startFakeRegistry } from "../unit/oci/fake-registry.js";
 
 let dir: string;
 let access: RegistryAccess;
@@ -184,9 +184,7 @@ describe("an OCI layout", () => {
     );
     expect(await checkOutputs([ociLayout(join(dir, "else"))], stamps, context())).toContain("other outputs");
     const named = [ociLayout(out, { name: "registry.example:5000/app" })];
-    const { index } = await import("../../../src/oci/layout.js").then(({ openOciLayout }) =>
-      openOciLayout(out),
-    );
+    const { index } = await import("../../src/oci/layout.js").then(({ openOciLayout }) => openOciLayout(out));
     await updateOciIndex(out, index.manifests[0]!, { tag: "registry.example:5000/app" });
     expect(
       await checkOutputs(named, await stamp(named, [record("oci", out, digest)]), context()),

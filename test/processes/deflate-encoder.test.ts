@@ -3,10 +3,10 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { HuffmanCode } from "../../../src/layers/huffman-code.js";
-import { type LayerBlob, LayerSink } from "../../../src/layers/layer-sink.js";
-import { temporaryDirectory } from "../fsutil/temporary-tree.js";
-import { randomNumbers } from "./random-numbers.js";
+import { HuffmanCode } from "../../src/layers/huffman-code.js";
+import { type LayerBlob, LayerSink } from "../../src/layers/layer-sink.js";
+import { temporaryDirectory } from "../unit/fsutil/temporary-tree.js";
+import { randomNumbers } from "../unit/layers/random-numbers.js";
 
 const chunk = 1024 * 1024;
 

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -153,5 +155,27 @@ it("the quickstart refuses a Docker with the classic store, goes on to its own e
   expect(stderr).toContain("the second build took");
   expect(stderr).toContain("0 steps ran, 4 cached");
   expect(stdout).toContain("Hello from Kiln: Python 3.11");
+  expect(code).toBe(0);
+});
+
+it("the quickstart goes on to its own engine where a socket is left that nobody listens at", async () => {
+  const socket = join(dir, "dead.sock");
+  const listen = `require("node:net").createServer().listen(${JSON.stringify(socket)}, () => console.log("up"))`;
+  const listener = spawn(process.execPath, ["-e", listen], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(listener.stdout, "data");
+  listener.kill("SIGKILL");
+  await once(listener, "exit");
+  const { code, stderr } = await runCli(["quickstart", "--prefix", prefix, "--progress", "plain"], {
+    cwd: fileURLToPath(new URL("../../", import.meta.url)),
+    env: {
+      KILN_HOST: "",
+      BUILDKIT_HOST: "",
+      DOCKER_HOST: `unix://${socket}`,
+      XDG_DATA_HOME: dir,
+      KILN_QUICKSTART_LAYOUT: baseLayout("python"),
+    },
+  });
+  expect(stderr).toContain(`nothing answers at docker://${socket}`);
+  expect(stderr).toContain("the second build took");
   expect(code).toBe(0);
 });

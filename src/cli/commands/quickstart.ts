@@ -5,6 +5,8 @@ import type { BuildResult } from "../../engine/build.js";
 import { Engine } from "../../engine/engine.js";
 import { NoDaemonError } from "../../engine/no-daemon-error.js";
 import { classicStoreHint, ociLayout } from "../../engine/outputs.js";
+import { KilnError } from "../../errors.js";
+import type { ImageStoreKind } from "../../model/daemon.js";
 import { defaultPrefix, engineUp, pythonLayout } from "../../provision/index.js";
 import { addConnectFlags, type ConnectFlags } from "../connect-flags.js";
 import { follow } from "../follow.js";
@@ -88,13 +90,15 @@ async function findEngine(flags: QuickstartFlags, prefix: string, signal: AbortS
   title("Looking for a BuildKit");
   try {
     const engine = await Engine.connect({ host: flags.host });
-    const facts = await engine.facts({ signal });
-    if (facts.store !== "classic") {
+    const store = await storeOf(engine, signal);
+    if (store !== undefined && store !== "classic") {
       say(`using ${engine.address} (from ${engine.source})`);
       return engine;
     }
     await engine.close();
-    say(`${engine.address} uses Docker's classic image store, which cannot do this. ${classicStoreHint}`);
+    if (store === undefined) say(`nothing answers at ${engine.address}: going on with a private engine`);
+    else
+      say(`${engine.address} uses Docker's classic image store, which cannot do this. ${classicStoreHint}`);
     if (flags.host !== undefined) say("Going on with a private engine instead.");
   } catch (error) {
     if (!(error instanceof NoDaemonError)) throw error;
@@ -105,6 +109,17 @@ async function findEngine(flags: QuickstartFlags, prefix: string, signal: AbortS
   const running = await engineUp({ prefix, onProgress: progress.show, signal }).finally(progress.close);
   say(`${running.reused ? "using" : "started"} Docker ${running.dockerVersion} at ${running.address}`);
   return Engine.connect({ host: running.address });
+}
+
+/** A daemon's image store; `undefined` for a socket that was found, but that nobody listens at any more. */
+async function storeOf(engine: Engine, signal: AbortSignal): Promise<ImageStoreKind | undefined> {
+  try {
+    return (await engine.facts({ signal })).store;
+  } catch (error) {
+    const isNamed = ["host", "KILN_HOST", "BUILDKIT_HOST"].includes(engine.source);
+    if (!isNamed && error instanceof KilnError && error.code === "ERR_KILN_CONNECT_FAILED") return undefined;
+    throw error;
+  }
 }
 
 /** Tells the example, by its environment, what to start from: Docker Hub's image, or a base made here. */

@@ -1,4 +1,4 @@
-import { constants, futimesSync, type Stats } from "node:fs";
+import { futimesSync, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KilnError } from "../errors.js";
@@ -11,7 +11,7 @@ import type { CacheArea } from "./cache-area.js";
 import { type CacheLimits, cacheSettings } from "./cache-settings.js";
 import { type IndexPlaces, indexPlaces } from "./index-places.js";
 import { listRecords, type RecordEntry } from "./list-records.js";
-import { readRecord, type SeenFile } from "./read-record.js";
+import { readRecord, recordFlags, type SeenFile } from "./read-record.js";
 import { encodeRecord, type RecordType } from "./record-file.js";
 import { isRecordKey, type RecordKind, type RecordName } from "./record-kind.js";
 import { setAside } from "./set-aside.js";
@@ -135,7 +135,7 @@ class DiskIndex implements CacheIndex {
     if (!this.enabled) return false;
     let file: FileHandle;
     try {
-      file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+      file = await open(path, recordFlags);
     } catch {
       return false;
     }

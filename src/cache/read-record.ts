@@ -20,8 +20,9 @@ const maxBytes = 512 * 2 ** 20;
 /** Up to this size, reading at once costs less than waiting for a thread. */
 const atOnceBytes = 256 * 2 ** 10;
 
-// A link's target or a pipe's other end are none of ours; Windows has neither flag.
-const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+/** To open a record with: a link's target or a pipe's other end are none of ours. Windows has neither flag. */
+export const recordFlags: number =
+  constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /**
  * Reads and checks the record at `path`, changing nothing. `onWhole` gets the open file of one that is whole, and what
@@ -34,7 +35,7 @@ export async function readRecord(
 ): Promise<RecordRead> {
   let fd: number;
   try {
-    fd = openSync(path, flags);
+    fd = openSync(path, recordFlags);
   } catch (error) {
     return notOpened(path, error);
   }

@@ -13,6 +13,7 @@ import { imageOfLayers, type MadeImage } from "../oci/image-of-layers.js";
 import { initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
 import { parseReference } from "../oci/reference.js";
 import type { OciLayoutOutput, Output, RegistryOutput } from "../solver/outputs.js";
+import type { SolveSettings } from "../solver/solve-settings.js";
 import { createdTime, type LayeredImage } from "./layered-trees.js";
 import type { BlobVersions } from "./layout-blobs.js";
 import type { RegistryAccess } from "./registry-access.js";
@@ -23,7 +24,7 @@ export interface AppendOptions {
   readonly image: LayeredImage | undefined;
   readonly outputs: readonly Output[];
   readonly facts: DaemonFacts;
-  /** `undefined` = the build has credentials of its own: then the daemon pushes. */
+  /** See {@link registriesOf}. */
   readonly registries: RegistryAccess | undefined;
   /** Blobs of the layout among the outputs that are known to be whole. */
   readonly blobVersions: BlobVersions;
@@ -73,6 +74,14 @@ export async function appendTree(plan: Plan, options: AppendOptions): Promise<Ap
 /** Whether outputs are of the kinds that {@link appendTree} writes. */
 export function canAppendTo(outputs: readonly Output[], registries: RegistryAccess | undefined): boolean {
   return outputs.length > 0 && outputs.every((output) => canAppend(output, registries));
+}
+
+/** The way to registries that a build pushes by; `undefined` = it has credentials of its own: then the daemon pushes. */
+export function registriesOf(
+  { registries }: { readonly registries: RegistryAccess },
+  { credentials }: SolveSettings,
+): RegistryAccess | undefined {
+  return credentials === undefined ? registries : undefined;
 }
 
 interface Target {

@@ -7,14 +7,12 @@ import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
 import { prepareOutputs } from "../solver/prepare-outputs.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
-import { type AppendedTree, appendTree, canAppendTo } from "./append-tree.js";
+import { type AppendedTree, appendTree, canAppendTo, registriesOf } from "./append-tree.js";
 import type { BuildResult } from "./build.js";
-import type { BuildJob } from "./build-job.js";
 import { knownDaemon } from "./known-daemon.js";
 import { LayeredTrees, UnknownLayers } from "./layered-trees.js";
 import { knownLayoutBlobs } from "./layout-blobs.js";
 import type { OngoingBuild } from "./ongoing-build.js";
-import type { RegistryAccess } from "./registry-access.js";
 import { type KnownBuild, whyAlwaysSolved } from "./verified-build.js";
 
 /** For how long what a daemon told of itself is taken for what it would tell now. */
@@ -60,7 +58,7 @@ async function daemonFor(
   const { steps, copies } = identity.plan;
   const last = steps.findLast(({ vertices }) => vertices.length > 0);
   if (last === undefined || last.index !== copies.at(-1)?.step) return undefined;
-  if (!canAppendTo(settings.outputs ?? [], registriesOf(job, settings))) return undefined;
+  if (!canAppendTo(settings.outputs ?? [], registriesOf(job.engine, settings))) return undefined;
   const daemon = await knownDaemon(job.address, job.index);
   const age = daemon === undefined ? Number.NaN : Date.now() - daemon.at;
   // A clock that was set back makes it come from the future.
@@ -87,7 +85,7 @@ async function append(
   await prepareOutputs(outputs);
   const appended = await appendTree(plan, {
     ...{ image: layers.images.at(-1), outputs, facts, sourceDateEpoch, signal: settings.signal },
-    registries: registriesOf(job, settings),
+    registries: registriesOf(job.engine, settings),
     blobVersions: await knownLayoutBlobs(index, outputs),
   });
   if (appended === undefined) return undefined;
@@ -122,9 +120,4 @@ async function compileOnto(
       if (question.before !== undefined) before.push(question.before);
     }
   }
-}
-
-/** `undefined` = the build has credentials of its own: then the daemon pushes. */
-function registriesOf({ engine }: BuildJob, { credentials }: SolveSettings): RegistryAccess | undefined {
-  return credentials === undefined ? engine.registries : undefined;
 }

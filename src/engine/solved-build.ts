@@ -8,7 +8,7 @@ import { describeImage } from "../solver/image-manifest.js";
 import { runSessionSolve } from "../solver/run-session-solve.js";
 import type { Solved } from "../solver/solve-request.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
-import { appendTree } from "./append-tree.js";
+import { appendTree, registriesOf } from "./append-tree.js";
 import type { BuildResult } from "./build.js";
 import { identifyBuild, identityFacts } from "./build-identity.js";
 import { choosePlatform } from "./build-platform.js";
@@ -180,7 +180,7 @@ async function prepare(
     image: layers.images.at(-1),
     outputs: settings.outputs ?? [],
     facts,
-    registries: settings.credentials === undefined ? engine.registries : undefined,
+    registries: registriesOf(engine, settings),
     blobVersions,
     sourceDateEpoch: gathered.sourceDateEpoch,
     signal: settings.signal,

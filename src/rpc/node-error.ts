@@ -82,8 +82,14 @@ function connectAdvice(
         : "No permission to open the socket: run as root, or change the socket's group.",
     };
   }
-  if (/ECONNREFUSED/.test(text))
-    return { code: failed, hint: "Nothing listens there: start the daemon, or check the port." };
+  if (/ECONNREFUSED/.test(text)) {
+    return {
+      code: failed,
+      hint: /^(unix|docker):\/\/\//.test(address)
+        ? "Nothing listens at that socket any more: start the daemon again (`kiln engine up` if it is Kiln's own)."
+        : "Nothing listens there: start the daemon, or check the port.",
+    };
+  }
   if (/ENOTFOUND|EAI_AGAIN|name resolution/i.test(text))
     return { code: failed, hint: "The host's name does not resolve." };
   if (/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(text))

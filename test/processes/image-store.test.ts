@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { ImageStore, openOciLayout, parsePlatform } from "../../src/oci/index.js";
+import { ImageStore } from "../../src/oci/index.js";
 import { bundleModule } from "../unit/internal/bundle-module.js";
-import { hexOf, writeFakeImage } from "../unit/oci/fake-image.js";
+import { hexOf, labelOf, writeFakeImage } from "../unit/oci/fake-image.js";
 
 let top: string;
 let source: string;
@@ -20,15 +20,7 @@ afterEach(() => {
   rmSync(top, { recursive: true, force: true });
 });
 
-const amd64 = parsePlatform("linux/amd64");
 const blobs = (): readonly string[] => readdirSync(join(dir, "blobs/sha256"));
-
-/** Label of the image that a name or digest leads to, read as a build does. */
-async function labelOf(store: ImageStore, nameOrDigest: string): Promise<unknown> {
-  const found = await store.resolve(nameOrDigest);
-  const image = await (await openOciLayout(found.dir)).image(found.digest, amd64);
-  return image.config.config?.Labels?.["label"];
-}
 
 it("many processes that are killed while they publish and remove leave a store that is whole", async () => {
   for (let image = 0; image < 4; image += 1) {

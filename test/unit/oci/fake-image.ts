@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
-import type { Descriptor } from "../../../src/oci/index.js";
-import { initOciLayout, mediaTypes, updateOciIndex, writeBlob } from "../../../src/oci/index.js";
+import type { Descriptor, ImageStore } from "../../../src/oci/index.js";
+import {
+  initOciLayout,
+  mediaTypes,
+  openOciLayout,
+  parsePlatform,
+  updateOciIndex,
+  writeBlob,
+} from "../../../src/oci/index.js";
 
 /** What {@link writeFakeImage} makes an image of. */
 export interface FakeImage {
@@ -65,4 +72,11 @@ export async function writeFakeIndex(
 /** Hexadecimal sha256 of some content: its blob's file name. */
 export function hexOf(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
+}
+
+/** Label of the image that a name or digest leads to in a store, read as a build does. */
+export async function labelOf(store: ImageStore, nameOrDigest: string): Promise<unknown> {
+  const found = await store.resolve(nameOrDigest);
+  const image = await (await openOciLayout(found.dir)).image(found.digest, parsePlatform("linux/amd64"));
+  return image.config.config?.Labels?.["label"];
 }

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Descriptor, ImageStore, openOciLayout, parsePlatform } from "../../../src/oci/index.js";
-import { hexOf, writeFakeImage, writeFakeIndex } from "./fake-image.js";
+import { hexOf, labelOf, writeFakeImage, writeFakeIndex } from "./fake-image.js";
 
 let top: string;
 let source: string;
@@ -29,16 +29,8 @@ afterEach(() => {
   rmSync(top, { recursive: true, force: true });
 });
 
-const amd64 = parsePlatform("linux/amd64");
 const blobs = (): readonly string[] => readdirSync(join(dir, "blobs/sha256"));
 const blobOf = (content: string): string => join(dir, "blobs/sha256", hexOf(content));
-
-/** Label of the image that a name or digest leads to, read as a build does. */
-async function labelOf(store: ImageStore, nameOrDigest: string): Promise<unknown> {
-  const found = await store.resolve(nameOrDigest);
-  const image = await (await openOciLayout(found.dir)).image(found.digest, amd64);
-  return image.config.config?.Labels?.["label"];
-}
 
 describe("publishing", () => {
   it("makes an image that is found by name, by tag and by digest when its layout is gone", async () => {

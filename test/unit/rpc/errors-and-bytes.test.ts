@@ -92,7 +92,7 @@ it.each([
     "start the daemon",
   ],
   ["connect EACCES /x.sock", false, "ERR_KILN_CONNECT_FAILED", "docker group"],
-  ["connect ECONNREFUSED 1.2.3.4:5", false, "ERR_KILN_CONNECT_FAILED", "Nothing listens"],
+  ["connect ECONNREFUSED /x.sock", false, "ERR_KILN_CONNECT_FAILED", "`kiln engine up` if it is Kiln's own"],
   ["getaddrinfo ENOTFOUND nope", false, "ERR_KILN_CONNECT_FAILED", "does not resolve"],
   ["unable to verify the first certificate", false, "ERR_KILN_TLS", "--tlscacert"],
   ["read ECONNRESET", true, "ERR_KILN_CONNECTION_LOST", "restarted daemon"],
@@ -105,6 +105,14 @@ it.each([
   expect(error.code).toBe(code);
   expect(error.hint).toContain(hint);
   expect(error.message).toContain("docker:///x.sock");
+});
+
+it("says of a port that it may be another", () => {
+  const error = translateCallError(serviceError(14, "connect ECONNREFUSED 1.2.3.4:5"), {
+    address: "tcp://1.2.3.4:5",
+    wasReady: false,
+  }) as RpcError;
+  expect(error.hint).toBe("Nothing listens there: start the daemon, or check the port.");
 });
 
 it("keeps status and details of the daemon's own errors", () => {

@@ -108,8 +108,8 @@ it.each([
 });
 
 it("says of a port that it may be another", () => {
-  const error = translateCallError(serviceError(14, "connect ECONNREFUSED 1.2.3.4:5"), {
-    address: "tcp://1.2.3.4:5",
+  const error = translateCallError(serviceError(14, "connect ECONNREFUSED 127.0.0.1:5"), {
+    address: "tcp://127.0.0.1:5",
     wasReady: false,
   }) as RpcError;
   expect(error.hint).toBe("Nothing listens there: start the daemon, or check the port.");

@@ -3,6 +3,7 @@ import { compareNames } from "../fsutil/byte-order.js";
 import { readSortedNames } from "../fsutil/sorted-directory.js";
 import type { TreeFilter } from "../fsutil/tree-filter.js";
 import { FilterScopes } from "./filter-scopes.js";
+import { SameNames } from "./same-names.js";
 import type { ScanScope } from "./scan-scope.js";
 import { DirectoryFlag, type StoredTree } from "./stored-tree.js";
 
@@ -22,7 +23,7 @@ type Overlay = ScanScope["overlay"];
 
 /**
  * Tells whether directories of a stored tree are on disk as they were: the same names, each with the same device, inode,
- * size, mode, mtime and ctime. Reads no file.
+ * size, mode, mtime and ctime. Reads no file, and lists no directory whose own stat tells as much: see {@link SameNames}.
  *
  * Times are compared as doubles of milliseconds, which Node's plain `lstat` gives, at half the cost of exact ones. They
  * tell times apart that are 0.25 µs from each other. A change always sets the ctime to the clock, and stats younger than
@@ -35,6 +36,7 @@ export class TreeVerifier {
   readonly #overlay: Overlay;
   readonly #filter: TreeFilter | undefined;
   readonly #scopes: FilterScopes;
+  readonly #sameNames: SameNames;
 
   constructor(tree: StoredTree, { prefix, overlay }: VerifyPlace, filter: TreeFilter | undefined) {
     this.#tree = tree;
@@ -43,6 +45,7 @@ export class TreeVerifier {
     this.#overlay = overlay;
     this.#filter = filter;
     this.#scopes = new FilterScopes(filter);
+    this.#sameNames = new SameNames(tree);
   }
 
   /** Looks at one directory; yields often. Whatever goes wrong is a difference: the whole walk says what it is. */
@@ -62,10 +65,10 @@ export class TreeVerifier {
     const path = this.#tree.pathOf(directory);
     const inside = path === "" ? "" : `${path}/`;
     const base = this.#prefix + inside;
-    const onDisk = this.#onDisk ? yield* readSortedNames(base, count * ENTRY_BYTES) : [];
     const overlay = this.#overlay.get(path);
-    const names = overlay === undefined ? onDisk : mergeNames(onDisk, overlay.keys());
     const stored = this.#tree.namesIn(directory);
+    const unlisted = overlay === undefined && this.#onDisk && this.#sameNames.in(directory, base);
+    const names = unlisted ? stored : yield* this.#namesOnDisk(base, count, overlay?.keys());
     let at = 0;
     for (const name of names) {
       if (name !== stored[at]) {
@@ -89,6 +92,15 @@ export class TreeVerifier {
       if (at % STRIDE === 0) yield;
     }
     return at === count;
+  }
+
+  *#namesOnDisk(
+    base: string,
+    count: number,
+    more: Iterable<string> | undefined,
+  ): Generator<void, readonly string[], void> {
+    const onDisk = this.#onDisk ? yield* readSortedNames(base, count * ENTRY_BYTES) : [];
+    return more === undefined ? onDisk : mergeNames(onDisk, more);
   }
 
   /** Whether a name that the tree does not have is one that the filter leaves out, whatever it is. */

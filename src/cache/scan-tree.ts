@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { Pacer } from "../fsutil/pacer.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
 import { resolveScan, type ScanScope, type ScanSource } from "./scan-scope.js";
@@ -45,21 +44,11 @@ export interface ScannedTree {
 
 /** Paths from which on threads are faster than their start. */
 const THREADS_FROM = 30_000;
-/** Threads beside this one, which works as well. */
-const HELPERS = Math.min(3, Math.max(1, availableParallelism() - 1));
-/** How long a thread without work is kept, in milliseconds. */
-const THREAD_IDLE_MS = 1_000;
-/** Memory for what a thread throws away at once, in MiB: most of it would be used once and kept. */
-const THREAD_YOUNG_MIB = 2;
 
 let threads: WorkerPool<ScanTask, ScanAnswer> | undefined;
 
 function pool(): WorkerPool<ScanTask, ScanAnswer> {
-  threads ??= new WorkerPool<ScanTask, ScanAnswer>(workerEntry("scan-worker", import.meta.url), {
-    size: HELPERS,
-    idleMs: THREAD_IDLE_MS,
-    youngMib: THREAD_YOUNG_MIB,
-  });
+  threads ??= new WorkerPool<ScanTask, ScanAnswer>(workerEntry("scan-worker", import.meta.url));
   return threads;
 }
 
@@ -193,15 +182,14 @@ function startHelpers(
   const late = new AbortController();
   const stopped = AbortSignal.any([signal, late.signal]);
   // What a thread does not answer, the walk looks at.
-  const running = Array.from({ length: HELPERS }, () =>
-    pool()
-      .run(task, { signal: stopped })
-      .catch(() => {}),
+  const helpers = pool();
+  const running = Array.from({ length: helpers.size }, () =>
+    helpers.run(task, { signal: stopped }).catch(() => {}),
   );
   return {
     done: Promise.all(running),
     stop: (begun) => {
-      if (begun < HELPERS) late.abort();
+      if (begun < helpers.size) late.abort();
     },
   };
 }

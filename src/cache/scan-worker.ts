@@ -22,7 +22,8 @@ export type ScanAnswer = HashedBatch | undefined;
 
 let hasher: FileHasher | undefined;
 
-serveWorker<ScanTask, ScanAnswer>(
+/** Reads files and compares directories in a thread. */
+export const worker = serveWorker<ScanTask, ScanAnswer>(
   (task) => {
     if (task.kind === "hash") {
       hasher ??= new FileHasher();

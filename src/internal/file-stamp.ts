@@ -3,6 +3,7 @@ import { type BigIntStats, constants } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type FileVersion, fileVersion, sameVersion, untilSettled } from "./file-version.js";
+import { SpareBuffers } from "./spare-buffers.js";
 
 /** By what a file is known again: plain JSON. */
 export interface FileStamp {
@@ -24,7 +25,7 @@ export interface FileStampOptions {
 /** What {@link checkFile} found: why it is not the file any more, or the stamp that it has now. */
 export type CheckedFile = { readonly problem: string } | { readonly stamp: FileStamp };
 
-const readBytes = 1024 * 1024;
+const buffers = new SpareBuffers(256 * 1024, 2);
 
 /** Some file systems stamp changes to the second, or to two. */
 const coarseMs = 2_500;
@@ -114,13 +115,17 @@ async function hashFile(path: string, stat: BigIntStats, signal: AbortSignal | u
   try {
     await expectVersion(file, stat);
     const hash = createHash("sha256");
-    const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(readBytes, Number(stat.size))));
-    for (let at = 0; ; ) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
-      at += bytesRead;
+    const buffer = buffers.take();
+    try {
+      for (let at = 0; ; ) {
+        signal?.throwIfAborted();
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+        if (bytesRead === 0) break;
+        hash.update(buffer.subarray(0, bytesRead));
+        at += bytesRead;
+      }
+    } finally {
+      buffers.give(buffer);
     }
     await expectVersion(file, stat);
     return hash.digest("hex");

@@ -118,7 +118,7 @@ const smallFiles = 200;
 let sharedPool: WorkerPool<PackRequest, PackResponse> | undefined;
 
 function packers(): WorkerPool<PackRequest, PackResponse> {
-  sharedPool ??= new WorkerPool(workerEntry("pack-worker", import.meta.url), { youngMib: 4 });
+  sharedPool ??= new WorkerPool(workerEntry("pack-worker", import.meta.url));
   return sharedPool;
 }
 

@@ -1,4 +1,5 @@
 import { serveWorker } from "../internal/worker-pool.js";
 import { packShard } from "./pack-shard.js";
 
-serveWorker(packShard);
+/** Packs shards in a thread. */
+export const worker = serveWorker(packShard);

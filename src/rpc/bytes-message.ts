@@ -22,8 +22,13 @@ export function encodeBytesMessage(chunks: readonly Uint8Array[]): Buffer {
 
 /** What stands before `length` bytes of data in a `BytesMessage`: nothing for none. */
 export function bytesMessageHeader(length: number): Buffer {
+  return bytesFieldHeader(tag, length);
+}
+
+/** What stands before `length` bytes of a field of a message, whose tag is one byte: nothing for none. */
+export function bytesFieldHeader(fieldTag: number, length: number): Buffer {
   if (length === 0) return Buffer.alloc(0);
-  const header: number[] = [tag];
+  const header: number[] = [fieldTag];
   let rest = length;
   while (rest > 0x7f) {
     header.push((rest & 0x7f) | 0x80);

@@ -12,7 +12,9 @@ import {
   WriteContentRequestSchema,
   WriteContentResponseSchema,
 } from "../gen/containerd/services/content/v1/content_pb.js";
+import { SpareBuffers } from "../internal/spare-buffers.js";
 import { type Digest, isDigest } from "../oci/digest.js";
+import { bytesFieldHeader } from "../rpc/bytes-message.js";
 import { type BlobWriter, ContentConflict, type ContentStore } from "./content-store.js";
 import type { ServerCall } from "./grpc/server-call.js";
 import type { Attachable, SessionMethod } from "./grpc/service.js";
@@ -23,7 +25,11 @@ import { unaryMethods } from "./grpc/unary-service.js";
 const storeHeader = "buildkit-attachable-store-id";
 
 /** Data in one message to the daemon. */
-const readBytes = 1024 * 1024;
+const readBytes = 128 * 1024;
+/** Buffers that are kept for the next read: a daemon reads a few blobs at a time. */
+const keptBuffers = 16;
+/** Tag of `ReadContentResponse.data`: number 2, length-delimited. */
+const dataTag = 0x12;
 
 /**
  * containerd's content service over OCI layouts on this machine.
@@ -32,6 +38,7 @@ const readBytes = 1024 * 1024;
  * Stores without `begin` are read-only. Digests from the daemon are checked before they become a path.
  */
 export function contentService(stores: ReadonlyMap<string, ContentStore>): Attachable {
+  const spare = new SpareBuffers(readBytes, keptBuffers);
   const choose = (id: string | undefined): ContentStore => {
     const store = id === undefined ? undefined : stores.get(id);
     if (store === undefined)
@@ -74,13 +81,16 @@ export function contentService(stores: ReadonlyMap<string, ContentStore>): Attac
         }
       },
     },
-    { name: "Read", handle: (call) => read(call, choose(call.header(storeHeader))) },
+    { name: "Read", handle: (call) => read(call, choose(call.header(storeHeader)), spare) },
     { name: "Write", handle: (call) => write(call, choose(call.header(storeHeader))) },
   ];
   return { name: Content.typeName, methods };
 }
 
-async function read(call: ServerCall, store: ContentStore): Promise<void> {
+/**
+ * Sends a blob, or a part of it. Two buffers take turns, one read into while the other is sent.
+ */
+async function read(call: ServerCall, store: ContentStore, spare: SpareBuffers): Promise<void> {
   const request = fromBinary(ReadContentRequestSchema, await call.message());
   const digest = checkDigest(request.digest);
   const file = await store.openBlob(digest);
@@ -92,23 +102,25 @@ async function read(call: ServerCall, store: ContentStore): Promise<void> {
       throw new ServiceRefusal(status.OUT_OF_RANGE, `read past the end of ${digest}`);
     const wanted = Number(request.size);
     const end = wanted <= 0 ? size : Math.min(size, start + wanted);
+    let [data, sending] = [spare.take(), spare.take()];
     for (let offset = start; offset < end; ) {
       if (call.cancelled) return;
-      const data = Buffer.allocUnsafe(Math.min(readBytes, end - offset));
-      const { bytesRead } = await file.read(data, 0, data.length, offset);
+      const { bytesRead } = await file.read(data, 0, Math.min(data.length, end - offset), offset);
       if (bytesRead === 0)
         throw new ServiceRefusal(status.DATA_LOSS, `${digest} became shorter while it was read`);
-      await call.write(
-        toBinary(
-          ReadContentResponseSchema,
-          create(ReadContentResponseSchema, {
-            offset: BigInt(offset),
-            data: data.subarray(0, bytesRead),
-          }),
-        ),
+      await call.sent();
+      const place = toBinary(
+        ReadContentResponseSchema,
+        create(ReadContentResponseSchema, { offset: BigInt(offset) }),
       );
+      await call.write(place, bytesFieldHeader(dataTag, bytesRead), data.subarray(0, bytesRead));
+      [data, sending] = [sending, data];
       offset += bytesRead;
     }
+    await call.sent();
+    // Of a call that was broken off, the transport may still have one.
+    if (call.cancelled) return;
+    for (const buffer of [data, sending]) spare.give(buffer);
   } finally {
     await file.close();
   }

@@ -7,7 +7,7 @@ type Request =
   | { readonly exit: number }
   | { readonly hang: true };
 
-serveWorker<Request, string>((request) => {
+export const worker = serveWorker<Request, string>((request) => {
   if ("say" in request) return `${request.say} ${threadId}`;
   if ("fail" in request) throw Object.assign(new Error(request.fail), { code: "EXAMPLE" });
   if ("exit" in request) process.exit(request.exit);

@@ -18,6 +18,7 @@ import type { ScanAnswer, ScanTask } from "../../src/cache/scan-worker.js";
 import { StoredTree } from "../../src/cache/stored-tree.js";
 import { Verified } from "../../src/cache/verify-tree.js";
 import { WorkerPool } from "../../src/internal/worker-pool.js";
+import { WorkerThreads } from "../../src/internal/worker-threads.js";
 import { later, MemoryStore } from "../unit/cache/memory-store.js";
 
 const FILES = 3000;
@@ -81,11 +82,10 @@ test("the event loop turns while thousands of files and a large one are read in 
 });
 
 test("the thread's own module reads files and compares directories", { timeout: PATIENTLY }, async () => {
-  const threads = new WorkerPool<ScanTask, ScanAnswer>(
-    new URL("../../src/cache/scan-worker.ts", import.meta.url),
-    { size: 1 },
-  );
-  onTestFinished(() => threads.close());
+  const one = new WorkerThreads({ size: 1 });
+  onTestFinished(() => one.close());
+  const entry = new URL("../../src/cache/scan-worker.ts", import.meta.url);
+  const threads = new WorkerPool<ScanTask, ScanAnswer>(entry, one);
   const absolute = join(root, "d1/f1");
   const missing = { absolute: `${absolute}-none`, mark: lstatSync(absolute) };
   const answer = await threads.run(packBatch([{ absolute, mark: lstatSync(absolute) }, missing]));

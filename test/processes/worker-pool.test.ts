@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { WorkerPool, workerEntry } from "../../src/internal/worker-pool.js";
+import { WorkerThreads, type WorkerThreadsOptions } from "../../src/internal/worker-threads.js";
 
 type Request =
   | { readonly say: string }
@@ -7,16 +8,22 @@ type Request =
   | { readonly exit: number }
   | { readonly hang: true };
 
-const pools: WorkerPool<Request, string>[] = [];
+const opened: WorkerThreads[] = [];
+
+function threadsOf(options: WorkerThreadsOptions): WorkerThreads {
+  const threads = new WorkerThreads(options);
+  opened.push(threads);
+  return threads;
+}
+
+const echo = workerEntry("echo-worker", import.meta.url);
 
 function pool(size = 2): WorkerPool<Request, string> {
-  const made = new WorkerPool<Request, string>(workerEntry("echo-worker", import.meta.url), { size });
-  pools.push(made);
-  return made;
+  return new WorkerPool<Request, string>(echo, threadsOf({ size }));
 }
 
 afterEach(async () => {
-  for (const each of pools.splice(0)) await each.close();
+  for (const each of opened.splice(0)) await each.close();
 });
 
 test("tasks run on threads, more than there are threads", async () => {
@@ -56,11 +63,7 @@ test("an abort ends a task that runs and one that waits", async () => {
 });
 
 test("a thread that is being ended, idle or by an abort, gets no more tasks", async () => {
-  const threads = new WorkerPool<Request, string>(workerEntry("echo-worker", import.meta.url), {
-    size: 1,
-    idleMs: 1,
-  });
-  pools.push(threads);
+  const threads = new WorkerPool<Request, string>(echo, threadsOf({ size: 1, idleMs: 1 }));
   for (let round = 0; round < 20; round += 1) {
     expect(await threads.run({ say: `round-${round}` })).toContain(`round-${round} `);
     const until = performance.now() + 2;
@@ -72,4 +75,20 @@ test("a thread that is being ended, idle or by an abort, gets no more tasks", as
   stop.abort(new Error("enough"));
   await expect(running).rejects.toThrow("enough");
   expect(await threads.run({ say: "next" })).toContain("next");
+});
+
+test("one thread serves tasks of different kinds", async () => {
+  const shared = threadsOf({ size: 1 });
+  const first = new WorkerPool<Request, string>(echo, shared);
+  const second = new WorkerPool<string, string>(workerEntry("shout-worker", import.meta.url), shared);
+  const said = await first.run({ say: "hello" });
+  expect(await second.run("hello")).toBe(said.toUpperCase());
+  expect(await first.run({ say: "hello" })).toBe(said);
+});
+
+test("a module that is missing rejects its tasks, and the thread serves on", async () => {
+  const shared = threadsOf({ size: 1 });
+  const missing = new WorkerPool<string, string>(workerEntry("no-such-worker", import.meta.url), shared);
+  await expect(missing.run("hello")).rejects.toThrow(/no-such-worker/);
+  expect(await new WorkerPool<Request, string>(echo, shared).run({ say: "hello" })).toContain("hello");
 });

@@ -41,6 +41,7 @@ export class ServerCall {
   #flushing: NodeJS.Immediate | undefined;
   #outgoing = 0;
   #writable: Deferred<void> | undefined;
+  #empty: Deferred<void> | undefined;
   #ended = false;
 
   constructor(stream: ServerHttp2Stream, headers: RawHeaders, messageLimit: number) {
@@ -108,8 +109,8 @@ export class ServerCall {
   }
 
   /**
-   * Sends a message, which may be given in parts; they must not be changed afterwards. A promise when more should wait
-   * until the transport has caught up. What is written after the daemon broke off is dropped.
+   * Sends a message, which may be given in parts; they must not be changed before {@link ServerCall.sent}. A promise when
+   * more should wait until the transport has caught up. What is written after the daemon broke off is dropped.
    */
   write(...parts: readonly Uint8Array[]): Promise<void> | undefined {
     if (this.#ended || this.cancelled) return undefined;
@@ -119,6 +120,17 @@ export class ServerCall {
     if (this.#outgoing <= outgoingBytes) return undefined;
     this.#writable ??= createDeferred<void>();
     return this.#writable.promise;
+  }
+
+  /**
+   * Resolves when all that was written has left, so that its memory may be used again; of a call that was broken off, at
+   * once: then it may not.
+   */
+  sent(): Promise<void> | undefined {
+    this.#flush();
+    if (this.#ended || this.cancelled || this.#outgoing === 0) return undefined;
+    this.#empty ??= createDeferred<void>();
+    return this.#empty.promise;
   }
 
   /** For the server: ends the call with a status. */
@@ -173,8 +185,7 @@ export class ServerCall {
     this.#over ??= inOrder ? "end" : new BrokenOffError("the daemon broke off the call");
     if (!inOrder) {
       if (!this.#ended) this.#gone.abort(new BrokenOffError("the daemon broke off the call"));
-      this.#writable?.resolve();
-      this.#writable = undefined;
+      this.#release();
     }
     this.#wake();
   }
@@ -192,11 +203,18 @@ export class ServerCall {
       this.#outgoing += piece.length;
       this.#stream.write(piece, () => {
         this.#outgoing -= piece.length;
-        if (this.#outgoing > outgoingBytes / 2 || this.#writable === undefined) return;
-        this.#writable.resolve();
-        this.#writable = undefined;
+        if (this.#outgoing <= outgoingBytes / 2) this.#release();
       });
     }
+  }
+
+  /** Lets those go on who wait for the transport, as far as it has caught up. */
+  #release(): void {
+    this.#writable?.resolve();
+    this.#writable = undefined;
+    if (this.#outgoing > 0 && !this.cancelled && !this.#ended) return;
+    this.#empty?.resolve();
+    this.#empty = undefined;
   }
 }
 

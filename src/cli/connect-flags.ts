@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type ConnectOptions, Engine } from "../engine/engine.js";
 import { KilnError } from "../errors.js";
+import { limitYoungGeneration } from "./young-generation.js";
 
 /** Flags of every command that talks to a daemon. */
 export interface ConnectFlags {
@@ -30,6 +31,7 @@ export async function withEngine<T>(
   use: (engine: Engine) => Promise<T>,
   more: ConnectOptions = {},
 ): Promise<T> {
+  limitYoungGeneration();
   const engine = await Engine.connect({ ...more, ...connectOptions(flags) });
   try {
     return await use(engine);

@@ -5,7 +5,7 @@ const HEEDING = new Set(["20", "22", "24"]);
 /** Bytes of the young generation's two halves that are always let it: below, collecting takes longer than it saves. */
 const ENOUGH_BYTES = 8 * 1024 * 1024;
 /** How often it is looked at, in milliseconds. */
-const LOOK_MS = 50;
+const LOOK_MS = 10;
 
 /**
  * Keeps V8's young generation about as small as it is when this is called, or 8 MiB: by default it grows to 48 MiB in a build of

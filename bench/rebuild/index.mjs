@@ -16,6 +16,7 @@ import { context, pieceOf } from "../support/contexts.mjs";
 import { countingProxy, difference } from "../support/counting-proxy.mjs";
 import { kilnCli } from "../support/kiln-cli.mjs";
 import { checkInterrupt, endOnInterrupt } from "../support/measured-run.mjs";
+import { emptyRun, nodeRelease } from "../support/node-release.mjs";
 import { buildx } from "../support/peer.mjs";
 import { rowStore } from "../support/row-store.mjs";
 import { median, rounded } from "../support/statistics.mjs";
@@ -33,6 +34,14 @@ const count = "find /context -type f | wc -l > /count";
 const cases = [
   { id: "noop-100k", files: "100k", says: "no-op", limit: 0.2, measure: measureNoop },
   { id: "noop-10k", files: "10k", says: "no-op", limit: 0.25, measure: measureNoop },
+  {
+    id: "noop-10k-node24",
+    files: "10k",
+    says: "no-op, by Node 24",
+    node: "24",
+    limit: 0.25,
+    measure: measureNoop,
+  },
   { id: "noop-10k-tag", files: "10k", says: "no-op, base by its tag", tag: true, measure: measureNoop },
   {
     id: "running-10k",
@@ -138,6 +147,7 @@ async function measureRow(row, { engines, tools, work }) {
   const { prefix, base, registry } = engines;
   const bench = {
     ...{ engines, tools, work, registry },
+    node: row.node === undefined ? process.execPath : nodeRelease(prefix, row.node),
     samples: [],
     notes: [],
     bounds: [],
@@ -204,7 +214,7 @@ async function build(row, bench, tool, { project = bench.project, phase } = {}) 
   const engine = { socket: bench.socket, address: bench.proxy.address };
   spawnSync("sync");
   const before = bench.proxy.counted();
-  const options = { timeoutMs, env: { KILN_CACHE_DIR: bench.cacheDir } };
+  const options = { timeoutMs, env: { KILN_CACHE_DIR: bench.cacheDir }, node: bench.node };
   const { seconds, peakMb } = await bench.tools[tool].build(engine, args[tool](), options);
   const passed = difference(before, bench.proxy.counted());
   const sample = { tool, phase, seconds, peakMb, ...(tool === "kiln" ? passed : {}) };
@@ -231,6 +241,10 @@ async function measureNoop(row, bench) {
   // The first one after a build may still tidy up after it.
   await both(row, bench, 0);
   for (let index = 0; index < runs; index += 1) await both(row, bench, index, { phase: row.id });
+  const { version, seconds } = emptyRun(bench.node);
+  bench.notes.push(
+    `${row.id} ran by Node ${version}, which takes ${seconds.toFixed(2)} s for an empty program`,
+  );
 }
 
 /** The same file is edited again and again; before that, once for the first time; after that, always another one. */

@@ -1,11 +1,9 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { manifestTree } from "../../../src/cache/manifest-tree.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import { openTree } from "../../../src/fsutil/tree.js";
-import { findXattrProgram } from "../../../src/fsutil/xattrs.js";
 import { listing } from "../fsutil/listing.js";
 import { skipUnless } from "../fsutil/skip-unless.js";
 import { temporaryDirectory, temporaryTree } from "../fsutil/temporary-tree.js";
@@ -13,10 +11,6 @@ import { canonicalDigest, expectedEntries } from "./expected-tree.js";
 import { later, MemoryStore } from "./memory-store.js";
 
 const isLinux = process.platform === "linux";
-const canSet =
-  findXattrProgram() !== undefined &&
-  (process.env["PATH"] ?? "").split(":").some((directory) => existsSync(join(directory, "setfattr")));
-
 const shown = (xattrs: ReadonlyMap<string, Uint8Array> | undefined) =>
   [...(xattrs ?? [])].map(([name, value]) => `${name}=${Buffer.from(value).toString()}`);
 
@@ -102,21 +96,5 @@ describe("extended attributes", () => {
     expect(found.manifest.digest).not.toBe(without.manifest.digest);
     const off = await scanTree({ kind: "dir", root, xattrs: "off" }, { index, key: "k", now: later });
     expect(off.manifest.digest).toBe(without.manifest.digest);
-  });
-
-  test("of a real file system are found, and a change of one is seen", async (context) => {
-    skipUnless(context, canSet, "needs getfattr and setfattr (Debian package attr)");
-    const root = temporaryTree({ "d/f": "1", g: "2" });
-    const set = (path: string, value: string) =>
-      execFileSync("setfattr", ["-n", "user.one", "-v", value, join(root, path)]);
-    set("d/f", "1");
-    const index = new MemoryStore();
-    const scan = () => scanTree({ kind: "dir", root }, { index, key: "k", now: later });
-    const before = await scan();
-    expect([...before.manifest.entries()]).toEqual(await expectedEntries(openTree({ root })));
-    set("d/f", "2");
-    const after = await scan();
-    expect([...after.manifest.entries()]).toEqual(await expectedEntries(openTree({ root })));
-    expect(after.manifest.digest).not.toBe(before.manifest.digest);
   });
 });

@@ -1,22 +1,8 @@
-import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { openTree } from "../../../src/fsutil/tree.js";
+import { expect, test } from "vitest";
 import { findXattrProgram, parseXattrs, readXattrs, type Xattrs } from "../../../src/fsutil/xattrs.js";
-import { listing } from "./listing.js";
-import { skipUnless } from "./skip-unless.js";
-import { temporaryDirectory, temporaryTree } from "./temporary-tree.js";
-
-const canSet = (() => {
-  if (findXattrProgram() === undefined) return false;
-  try {
-    execFileSync("setfattr", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-})();
+import { temporaryDirectory } from "./temporary-tree.js";
 
 test("the program's output is read with its quoting", () => {
   const found = new Map<string, Xattrs>();
@@ -77,35 +63,4 @@ test("reading stops when it is aborted", async () => {
   const reason = new Error("enough");
   controller.abort(reason);
   await expect(reading).rejects.toBe(reason);
-});
-
-describe("a tree on a file system with extended attributes", () => {
-  test("sends them for files and directories, whatever their names", async (context) => {
-    skipUnless(context, canSet, "needs getfattr and setfattr (Debian package attr)");
-    const root = temporaryTree({ "d/new\nline": "", "d/back\\slash": "", "-e": "", plain: "" });
-    const set = (path: string, name: string, value: string) =>
-      execFileSync("setfattr", ["-n", name, "-v", value, "--", join(root, path)]);
-    set("d", "user.one", "1");
-    set("d/new\nline", "user.two", "0x0001ff");
-    set("d/back\\slash", "user.three", "3");
-    set("-e", "user.four", "4");
-    const found = await listing(openTree({ root }));
-    expect(
-      found.map(({ path, xattrs }) => [path, [...(xattrs ?? [])].map(([name, value]) => [name, [...value]])]),
-    ).toEqual([
-      ["-e", [["user.four", [0x34]]]],
-      ["d", [["user.one", [0x31]]]],
-      ["d/back\\slash", [["user.three", [0x33]]]],
-      ["d/new\nline", [["user.two", [0, 1, 255]]]],
-      ["plain", []],
-    ]);
-  });
-
-  test("sends none when told not to", async (context) => {
-    skipUnless(context, canSet, "needs getfattr and setfattr (Debian package attr)");
-    const root = temporaryTree({ f: "" });
-    execFileSync("setfattr", ["-n", "user.one", "-v", "1", join(root, "f")]);
-    const [stat] = await listing(openTree({ root, xattrs: "off" }));
-    expect(stat?.xattrs).toBeUndefined();
-  });
 });

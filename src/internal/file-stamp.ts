@@ -70,12 +70,22 @@ export async function stampFile(
   };
 }
 
-/** Whether a path is the file that was stamped. A file of another version counts if its content is the same. */
+/**
+ * Whether a path is the file that was stamped. A file of another version counts if its content is the same. One that is
+ * changed or replaced while it is read, by another writer of the same content too, is looked at again, a few times.
+ */
 export async function checkFile(
   path: string,
   stamp: FileStamp,
   options: FileStampOptions = {},
 ): Promise<CheckedFile> {
+  for (let attempt = 1; ; attempt += 1) {
+    const checked = await checkOnce(path, stamp, options);
+    if (attempt === ATTEMPTS || !("problem" in checked) || checked.problem !== CHANGES) return checked;
+  }
+}
+
+async function checkOnce(path: string, stamp: FileStamp, options: FileStampOptions): Promise<CheckedFile> {
   const { signal, now = Date.now } = options;
   let stat: BigIntStats;
   try {
@@ -100,6 +110,10 @@ export async function checkFile(
 }
 
 class NoFile extends Error {}
+
+const CHANGES = "changes while it is read";
+/** How often a file that changes meanwhile is looked at. */
+const ATTEMPTS = 5;
 
 async function lstatFile(path: string): Promise<BigIntStats> {
   const stat = await lstat(path, { bigint: true });
@@ -136,7 +150,7 @@ async function hashFile(path: string, stat: BigIntStats, signal: AbortSignal | u
 
 async function expectVersion(file: FileHandle, stat: BigIntStats): Promise<void> {
   if (sameVersion(fileVersion(await file.stat({ bigint: true })), fileVersion(stat))) return;
-  throw new NoFile("changes while it is read");
+  throw new NoFile(CHANGES);
 }
 
 function problemOf(error: unknown): string {

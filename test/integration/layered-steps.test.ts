@@ -19,6 +19,8 @@ describeOneEngine("modern", "steps before a directory of 1,100 files", ({ addres
       if (at % 100 === 0) mkdirSync(join(tree, `${at / 100}`), { recursive: true });
       writeFileSync(join(tree, `${Math.floor(at / 100)}`, `${at}.txt`), `file ${at}\n`);
     }
+    // Else a daemon that has built this before has nothing to unpack.
+    writeFileSync(join(tree, "nonce"), unique());
     engine = await Engine.connect({ host: address });
   });
 

@@ -11,7 +11,7 @@ import { expectedEntries } from "../unit/cache/expected-tree.js";
 import { later, MemoryStore } from "../unit/cache/memory-store.js";
 import { listing } from "../unit/fsutil/listing.js";
 import { temporaryTree } from "../unit/fsutil/temporary-tree.js";
-import { baseLayout, describeEachEngine } from "./support/engines.js";
+import { baseLayout, describeOneEngine } from "./support/engines.js";
 import { fresh, Workbench } from "./support/rebuild.js";
 
 /** As the kernel keeps the capability to open ports below 1024. */
@@ -90,7 +90,7 @@ function attributesIn(layout: string): readonly string[] {
   return found.sort();
 }
 
-describeEachEngine("extended attributes of a directory of 1,100 files", ({ address }) => {
+describeOneEngine("older", "extended attributes of a directory of 1,100 files", ({ address }) => {
   let bench: Workbench;
   let root: string;
 

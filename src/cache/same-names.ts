@@ -1,5 +1,6 @@
 import { lstatSync, statfsSync } from "node:fs";
-import { DirectoryFlag, EntryFlag, NO_LINK, type StoredTree } from "./stored-tree.js";
+import { isDirectory } from "./posix-mode.js";
+import { EntryFlag, NO_LINK, type StoredTree } from "./stored-tree.js";
 
 /**
  * File systems on which every change of a directory's names sets the directory's own times, as `statfs` numbers them on
@@ -15,8 +16,6 @@ const TELLING_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0xf2f52010, // F2FS
 ]);
 const QUIETLY = { throwIfNoEntry: false } as const;
-const DIRECTORY = 0o040000;
-const TYPE_BITS = 0o170000;
 
 /** Tells by a directory's own stat whether the names in it are still those that a stored tree has, without listing them. */
 export class SameNames {
@@ -47,7 +46,6 @@ export class SameNames {
     const entry = this.#entries[directory] ?? NO_LINK;
     const needed = EntryFlag.LISTED | EntryFlag.UNTRUSTED | EntryFlag.OVERLAY;
     if (entry === NO_LINK || ((tree.flags[entry] ?? 0) & needed) !== EntryFlag.LISTED) return false;
-    if (((tree.directoryFlags[directory] ?? 0) & DirectoryFlag.DIRTY) !== 0) return false;
     const stat = lstatSync(path.endsWith("/") ? path.slice(0, -1) : path, QUIETLY);
     return (
       stat !== undefined &&
@@ -72,7 +70,7 @@ export class SameNames {
 function entriesOf({ shape, mode, link }: StoredTree): Uint32Array {
   const entries = new Uint32Array(shape.directories).fill(NO_LINK);
   for (let entry = 0; entry < shape.entries; entry += 1) {
-    if (((mode[entry] ?? 0) & TYPE_BITS) !== DIRECTORY) continue;
+    if (!isDirectory(mode[entry] ?? 0)) continue;
     const directory = link[entry] ?? NO_LINK;
     if (directory < shape.directories) entries[directory] = entry;
   }

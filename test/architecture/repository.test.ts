@@ -15,7 +15,7 @@ const PUBLIC_HOSTS = new Set([
     "gcr.io",
     "quay.io",
   ],
-  ...["deb.debian.org", "security.debian.org", "registry.npmjs.org", "www.npmjs.com", "pypi.org"],
+  ...["www.npmjs.com", "pypi.org"],
   ...["files.pythonhosted.org", "peps.python.org", "vitest.dev"],
   ...[
     "github.com",

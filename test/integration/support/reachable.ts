@@ -25,10 +25,9 @@ export function pypiUrl(): string {
   return (set || "https://pypi.org/simple").replace(/\/+$/, "");
 }
 
-/** The registry that this machine's npm asks, with a slash at the end. */
+/** The registry that this machine's npm asks, with a slash at the end: npm has a default of its own. */
 export function npmUrl(): string {
-  const set = output("npm", ["config", "get", "registry"]);
-  return `${(set || "https://registry.npmjs.org").replace(/\/+$/, "")}/`;
+  return `${output("npm", ["config", "get", "registry"]).replace(/\/+$/, "")}/`;
 }
 
 /** Why this process does not reach PyPI; `undefined` if it does. Asked once a process. */

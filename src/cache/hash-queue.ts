@@ -118,7 +118,7 @@ export class HashQueue {
       signal?.throwIfAborted();
     }
     // Where a thread cannot be started (a bundle without its module), reading takes longer, no more.
-    if (answer === undefined) await this.#read(files);
+    if (answer === undefined || "digest" in answer) await this.#read(files);
     else for (const [index, file] of files.entries()) take(file, resultAt(answer, index));
   }
 

@@ -1,10 +1,11 @@
 import { Pacer } from "../fsutil/pacer.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
+import { patchTree } from "./patch-tree.js";
 import { resolveScan, type ScanScope, type ScanSource } from "./scan-scope.js";
-import type { ScanAnswer, ScanTask, VerifyTask } from "./scan-worker.js";
+import type { ScanAnswer, ScanTask, SumTask, VerifyTask } from "./scan-worker.js";
 import { SharedWalks } from "./shared-walks.js";
 import { readStoredTree, type StoredTree, sealTree, writeHeader } from "./stored-tree.js";
-import { sumTree } from "./tree-digest.js";
+import { type SumPlace, sumTree, type TreeSums } from "./tree-digest.js";
 import { TreeManifest } from "./tree-manifest.js";
 import { TreeWalk } from "./tree-walk.js";
 import { TreeVerifier, Verified, verifyShare } from "./verify-tree.js";
@@ -13,7 +14,7 @@ import { TreeVerifier, Verified, verifyShare } from "./verify-tree.js";
 export interface ManifestStore {
   /** Where it keeps them. Stores of one directory are one. Default: it is like no other. */
   readonly dir?: string | undefined;
-  /** `undefined` when there is none. */
+  /** `undefined` when there is none. The bytes are the caller's: they are written to. */
   readBytes(kind: "trees", key: string): Promise<Uint8Array | undefined>;
   /** The bytes are not copied, and must not be changed. */
   writeBytes(kind: "trees", key: string, bytes: Uint8Array): Promise<void>;
@@ -32,6 +33,11 @@ export interface ScanTreeOptions {
    * for the smallest tree, `"off"` never.
    */
   readonly threads?: "auto" | "always" | "off" | undefined;
+  /**
+   * Called once a file turns out to have other content than at the last scan, while the scan goes on: time to get ready for
+   * what such a tree will need. Not for every tree that has changed, nor for a scan that joins another one.
+   */
+  readonly onChanged?: (() => void) | undefined;
 }
 
 /** What {@link scanTree} found. */
@@ -113,14 +119,21 @@ async function scan(
   if (former !== undefined && answers?.every((answer) => answer === Verified.SAME) === true) {
     return { manifest: new TreeManifest(former), filesRead: 0, bytesRead: 0 };
   }
-  const { tree, filesRead, bytesRead } = await new TreeWalk({
-    ...{ scope, startedAt, signal, pacer },
-    pool: options.threads === "off" ? undefined : pool(),
-    always: options.threads === "always",
-    former: former === undefined || answers === undefined ? undefined : { tree: former, answers },
-  }).run();
-  const locate = (path: string): string => `${scope.prefix ?? ""}${path}`;
-  const { digest, ...sums } = await sumTree(tree, scope.view, locate, pacer, signal);
+  const patched =
+    former === undefined || answers === undefined
+      ? undefined
+      : await patchTree(former, { scope, answers, startedAt, pacer, signal });
+  if (patched?.changed === true) options.onChanged?.();
+  const { tree, filesRead, bytesRead } =
+    former !== undefined && patched !== undefined
+      ? { ...patched, tree: former }
+      : await new TreeWalk({
+          ...{ scope, startedAt, signal, pacer },
+          pool: options.threads === "off" ? undefined : pool(),
+          always: options.threads === "always",
+          former: former === undefined || answers === undefined ? undefined : { tree: former, answers },
+        }).run();
+  const { digest, ...sums } = await sum(tree, scope, { pacer, signal });
   writeHeader(tree, { ...sums, scannedAt: startedAt, view: scope.view, scope: scope.digest });
   sealTree(tree, digest);
   await index.writeBytes("trees", key, tree.bytes);
@@ -168,6 +181,30 @@ async function verify(
   }
   signal.throwIfAborted();
   return share.answers;
+}
+
+/** Sums a tree up: in a thread if it lies where threads see it, so that this one can do something else. */
+async function sum(
+  tree: StoredTree,
+  { view, prefix }: SumPlace,
+  { pacer, signal }: { readonly pacer: Pacer; readonly signal: AbortSignal },
+): Promise<TreeSums> {
+  const memory = tree.bytes.buffer;
+  if (memory instanceof SharedArrayBuffer) {
+    const task: SumTask = { kind: "sum", memory, shape: tree.shape, view, prefix };
+    const sums = await pool()
+      .run(task, { signal })
+      .catch(() => signal.throwIfAborted());
+    // Where a thread cannot be started, it takes longer, no more.
+    if (sums !== undefined && "digest" in sums) return sums;
+  }
+  const work = sumTree(tree, { view, prefix });
+  for (let step = work.next(); ; step = work.next()) {
+    if (step.done === true) return step.value;
+    if (!pacer.due()) continue;
+    await pacer.rest();
+    signal.throwIfAborted();
+  }
 }
 
 function startHelpers(

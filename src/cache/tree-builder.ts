@@ -19,6 +19,20 @@ export interface EntryStat {
   readonly gid: number;
 }
 
+type StatColumns = Record<keyof EntryStat, { [entry: number]: number }>;
+
+/** Writes an entry's stat into the columns of a tree. */
+export function putStat(columns: StatColumns, entry: number, stat: EntryStat): void {
+  columns.dev[entry] = stat.dev;
+  columns.ino[entry] = stat.ino;
+  columns.size[entry] = stat.size;
+  columns.mtimeMs[entry] = stat.mtimeMs;
+  columns.ctimeMs[entry] = stat.ctimeMs;
+  columns.mode[entry] = stat.mode;
+  columns.uid[entry] = stat.uid;
+  columns.gid[entry] = stat.gid;
+}
+
 /** Room that is not written to yet costs no memory; what is copied to grow costs it twice. */
 const LEAST_CAPACITY = 128 * 1024;
 const GROWTH = 4;
@@ -110,14 +124,7 @@ export class TreeBuilder {
 
   /** Puts another stat in an entry's place. */
   setStat(entry: number, stat: EntryStat): void {
-    this.dev[entry] = stat.dev;
-    this.ino[entry] = stat.ino;
-    this.size[entry] = stat.size;
-    this.mtimeMs[entry] = stat.mtimeMs;
-    this.ctimeMs[entry] = stat.ctimeMs;
-    this.mode[entry] = stat.mode;
-    this.uid[entry] = stat.uid;
-    this.gid[entry] = stat.gid;
+    putStat(this, entry, stat);
   }
 
   /** Notes a symlink's target. */

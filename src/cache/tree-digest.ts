@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { lstatSync } from "node:fs";
-import type { Pacer } from "../fsutil/pacer.js";
 import { isDirectory, isRegular } from "./posix-mode.js";
+import type { ScanScope } from "./scan-scope.js";
 import { EntryFlag, NO_LINK, type StoredTree, type TreeSummary } from "./stored-tree.js";
 import { shownMode, TreeView } from "./tree-view.js";
 
@@ -11,14 +11,17 @@ const BUFFER_BYTES = 64 * 1024;
 const SLASH = 0x2f;
 const NO_DEVICE = [0, 0] as const;
 
+/** How a tree is shown, and where it is on disk. Plain data, for threads. */
+export type SumPlace = Pick<ScanScope, "view" | "prefix">;
+
 /** What a pass over a whole tree finds out. */
 export interface TreeSums extends Pick<TreeSummary, "count" | "files" | "contentBytes"> {
-  readonly digest: Buffer;
+  readonly digest: Uint8Array;
 }
 
 /**
  * Names the first of each file's hard links, and computes the tree's digest: sha256 of its canonical bytes, which are the
- * same for the same tree on every machine and wherever it lies.
+ * same for the same tree on every machine and wherever it lies. Yields often.
  *
  * Canonical bytes, version 1: the text `kiln tree 1` and a line feed, then for each listed entry in the protocol's order
  * (depth-first, siblings in byte order), numbers little-endian:
@@ -32,13 +35,7 @@ export interface TreeSums extends Pick<TreeSummary, "count" | "files" | "content
  * - u32 number of extended attributes, for each in byte order of the names u32 length and name, u32 length and value;
  * - where the tree shows times, i64 modification time in ns; nothing otherwise.
  */
-export async function sumTree(
-  tree: StoredTree,
-  view: number,
-  locate: (path: string) => string,
-  pacer: Pacer,
-  signal: AbortSignal | undefined,
-): Promise<TreeSums> {
+export function* sumTree(tree: StoredTree, { view, prefix = "" }: SumPlace): Generator<void, TreeSums, void> {
   const firstLinks = new Map<string, { readonly entry: number; readonly path: string }>();
   const shown = new TreeView(tree, view);
   const out = new CanonicalWriter();
@@ -53,7 +50,7 @@ export async function sumTree(
     let linkname: string | undefined;
     if ((flags & EntryFlag.SHARED) !== 0) {
       const path = cursor.path();
-      const inode = inodeOf(tree, entry, () => locate(path));
+      const inode = inodeOf(tree, entry, prefix + path);
       const first = firstLinks.get(inode);
       if (first === undefined) firstLinks.set(inode, { entry, path });
       tree.link[entry] = first?.entry ?? NO_LINK;
@@ -84,18 +81,16 @@ export async function sumTree(
       out.bytes(bytes, 0, bytes.length);
     }
     if (shown.keepsTimes) out.time(tree.mtimeNs[entry] ?? 0n);
-    if (!pacer.due()) continue;
-    await pacer.rest();
-    signal?.throwIfAborted();
+    yield;
   }
   return { count, files, contentBytes, digest: out.digest() };
 }
 
 /** What is the same for all links of a file. Numbers that a double cannot hold are asked for again. */
-function inodeOf(tree: StoredTree, entry: number, locate: () => string): string {
+function inodeOf(tree: StoredTree, entry: number, absolute: string): string {
   const ino = tree.ino[entry] ?? 0;
   if (Number.isSafeInteger(ino)) return `${tree.dev[entry]}:${ino}`;
-  const exact = lstatSync(locate(), { bigint: true, throwIfNoEntry: false });
+  const exact = lstatSync(absolute, { bigint: true, throwIfNoEntry: false });
   return exact === undefined ? `gone:${entry}` : `${exact.dev}:${exact.ino}`;
 }
 

@@ -12,6 +12,7 @@ import { type FileMark, type HashedFile, sameMark } from "./hash-file.js";
 import { type FileToHash, HashQueue, type HashQueueOptions } from "./hash-queue.js";
 import { isDirectory, isSymlink } from "./posix-mode.js";
 import type { Overlaid, ScanScope } from "./scan-scope.js";
+import { isTooYoung } from "./stat-age.js";
 import { EntryFlag, type Extra, NO_LINK, type StoredTree } from "./stored-tree.js";
 import { type EntryStat, TreeBuilder } from "./tree-builder.js";
 import { mergeNames, Verified } from "./verify-tree.js";
@@ -22,8 +23,6 @@ const EXACTLY = { throwIfNoEntry: false, bigint: true } as const;
 const XATTR_GROUP = 8192;
 /** Times that an entry may turn out to be something else than a moment before. */
 const ATTEMPTS = 5;
-/** Times with nothing below the second come from file systems that store no more. */
-const COARSE_MS = 2000;
 
 /** 1980-01-01T00:00:02Z: the time of directories that are nowhere on disk. */
 const MADE_UP_TIME_S = 315_532_802;
@@ -358,14 +357,11 @@ export class TreeWalk {
     }
   }
 
-  /** Marks what is too young: another change in the same tick of the clock would look like this one. */
+  /** Marks what is too young. */
   #judgeAge(entry: number, directory: number, stat: FileMark): void {
     const { startedAt, scope } = this.#options;
-    const latest = Math.max(stat.mtimeMs, stat.ctimeMs);
-    const coarse = stat.mtimeMs % 1000 === 0 && stat.ctimeMs % 1000 === 0;
-    const tick = coarse ? Math.max(scope.tickMs, COARSE_MS) : scope.tickMs;
     const flags = this.#builder.flags[entry] ?? 0;
-    if (latest + tick <= startedAt) {
+    if (!isTooYoung(stat, { startedAt, tickMs: scope.tickMs })) {
       this.#builder.flags[entry] = flags & ~EntryFlag.UNTRUSTED;
       return;
     }

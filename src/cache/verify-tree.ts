@@ -51,14 +51,29 @@ export class TreeVerifier {
   /** Looks at one directory; yields often. Whatever goes wrong is a difference: the whole walk says what it is. */
   *verify(directory: number): Generator<void, number, void> {
     if (((this.#tree.directoryFlags[directory] ?? 0) & DirectoryFlag.DIRTY) !== 0) return Verified.DIFFERENT;
+    return (yield* this.#compare(directory, () => false)) ? Verified.SAME : Verified.DIFFERENT;
+  }
+
+  /**
+   * The entries of one directory that have another stat on disk; `undefined` if it has other names, or if they cannot be
+   * looked at. Yields often.
+   */
+  *differing(directory: number): Generator<void, readonly number[] | undefined, void> {
+    const entries: number[] = [];
+    const same = yield* this.#compare(directory, (entry) => entries.push(entry) > 0);
+    return same ? entries : undefined;
+  }
+
+  /** Whether the names are the same; ends early if `goesOn` wants no more, told of an entry that is not. */
+  *#compare(directory: number, goesOn: (entry: number) => boolean): Generator<void, boolean, void> {
     try {
-      return (yield* this.#isSame(directory)) ? Verified.SAME : Verified.DIFFERENT;
+      return yield* this.#look(directory, goesOn);
     } catch {
-      return Verified.DIFFERENT;
+      return false;
     }
   }
 
-  *#isSame(directory: number): Generator<void, boolean, void> {
+  *#look(directory: number, goesOn: (entry: number) => boolean): Generator<void, boolean, void> {
     const { dev, ino, size, mode, mtimeMs, ctimeMs, start } = this.#tree;
     const first = start[directory] ?? 0;
     const count = (start[directory + 1] ?? 0) - first;
@@ -77,17 +92,15 @@ export class TreeVerifier {
       }
       const stat = lstatSync(overlay?.get(name) ?? base + name, QUIETLY);
       const entry = first + at;
-      if (
+      const differs =
         stat === undefined ||
         stat.ctimeMs !== ctimeMs[entry] ||
         stat.mtimeMs !== mtimeMs[entry] ||
         stat.size !== size[entry] ||
         stat.ino !== ino[entry] ||
         stat.mode !== mode[entry] ||
-        stat.dev !== dev[entry]
-      ) {
-        return false;
-      }
+        stat.dev !== dev[entry];
+      if (differs && !goesOn(entry)) return false;
       at += 1;
       if (at % STRIDE === 0) yield;
     }

@@ -89,7 +89,7 @@ test("the thread's own module reads files and compares directories", { timeout: 
   const absolute = join(root, "d1/f1");
   const missing = { absolute: `${absolute}-none`, mark: lstatSync(absolute) };
   const answer = await threads.run(packBatch([{ absolute, mark: lstatSync(absolute) }, missing]));
-  if (answer === undefined) throw new Error("no answer");
+  if (answer === undefined || !("kinds" in answer)) throw new Error("no answer");
   const sha256 = createHash("sha256").update(readFileSync(absolute)).digest("hex");
   expect(resultAt(answer, 0)).toMatchObject({ kind: "hashed", sha256 });
   expect(resultAt(answer, 1)).toEqual({ kind: "gone" });
@@ -109,6 +109,23 @@ test("the thread's own module reads files and compares directories", { timeout: 
   // The directory's own time is its parent's to notice.
   expect(different).toEqual(["", "d2"]);
   expect(next[1]).toBe(1);
+});
+
+test("the thread's own module sums up a tree where it lies", { timeout: PATIENTLY }, async () => {
+  const one = new WorkerThreads({ size: 1 });
+  onTestFinished(() => one.close());
+  const entry = new URL("../../src/cache/scan-worker.ts", import.meta.url);
+  const threads = new WorkerPool<ScanTask, ScanAnswer>(entry, one);
+  const { manifest } = await scan({ threads: "off" });
+  const { bytes, shape, view } = manifest.stored;
+  const memory = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(memory).set(bytes);
+  const prefix = `${realpathSync(root)}/`;
+  const sums = await threads.run({ kind: "sum", memory, shape, view, prefix });
+  if (sums === undefined || !("digest" in sums)) throw new Error("no sums");
+  const { digest, ...totals } = sums;
+  expect(`sha256:${Buffer.from(digest).toString("hex")}`).toBe(manifest.digest);
+  expect(totals).toEqual({ count: manifest.count, files: manifest.files, contentBytes: manifest.bytes });
 });
 
 test("an abort ends threads that read", { timeout: PATIENTLY }, async () => {

@@ -2,6 +2,7 @@ import type { Chain } from "../image/define-step.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import type { BuildJob, RunBuildContext } from "./build-job.js";
 import { gather } from "./gather.js";
+import { getReady } from "./get-ready.js";
 import { openCache } from "./open-cache.js";
 import { phase } from "./phase.js";
 import { BuildRecorder } from "./record-build.js";
@@ -12,8 +13,8 @@ import { answerUnsolved, knownBuild } from "./verified-build.js";
  * Carries out one build: finds local inputs; answers at once if what it would make is there; else learns the daemon,
  * resolves bases, compiles, solves.
  *
- * Local problems are thrown before any connection; what the daemon cannot do before anything is sent. Builds that are the
- * same and run at the same time are one.
+ * Local problems are thrown before anything is asked for; what the daemon cannot do before anything is sent. Builds that
+ * are the same and run at the same time are one.
  */
 export async function runBuild(
   image: Chain,
@@ -26,7 +27,10 @@ export async function runBuild(
   signal?.throwIfAborted();
   const index = openCache({ cacheDir: engine.cacheDir, env: engine.env });
   const found = await gather(image, options, engine);
-  const scans: ScannedInputs = index.enabled ? await scanInputs(found, { index, signal }) : new Map();
+  const onChanged = (): void => getReady(image, found, context);
+  const scans: ScannedInputs = index.enabled
+    ? await scanInputs(found, { index, signal, onChanged })
+    : new Map();
   const job: BuildJob = {
     ...context,
     image,

@@ -1,6 +1,6 @@
 import type { CacheIndex } from "../cache/cache-index.js";
 import { manifestTree } from "../cache/manifest-tree.js";
-import { scanTree } from "../cache/scan-tree.js";
+import { type ScanTreeOptions, scanTree } from "../cache/scan-tree.js";
 import type { TreeManifest } from "../cache/tree-manifest.js";
 import type { Tree } from "../fsutil/tree.js";
 import type { Gathered } from "./gather.js";
@@ -26,7 +26,7 @@ export type ScannedInputs = ReadonlyMap<string, ScannedInput>;
  */
 export async function scanInputs(
   gathered: Gathered,
-  options: { readonly index: CacheIndex; readonly signal: AbortSignal | undefined },
+  options: Pick<ScanTreeOptions, "signal" | "onChanged"> & { readonly index: CacheIndex },
 ): Promise<ScannedInputs> {
   const { needs, inputs } = gathered;
   const byName = new Map<string, ScannedInput>();

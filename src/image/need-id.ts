@@ -6,6 +6,11 @@ export function needId(scope: string, step: number, key: string): string {
   return `${scope}${step}.${key}`;
 }
 
+/** The chain's own step that an id's need is of, or of a chain that the step uses. */
+export function stepOfNeed(id: string): number {
+  return Number.parseInt(id, 10);
+}
+
 /** The scope of a chain that a step knows by a key. */
 export function nestedScope(scope: string, step: number, key: string): string {
   return `${needId(scope, step, key)}/`;

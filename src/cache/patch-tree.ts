@@ -1,12 +1,17 @@
 import { lstatSync, type Stats } from "node:fs";
+import { comparePaths } from "../fsutil/byte-order.js";
+import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import type { Pacer } from "../fsutil/pacer.js";
 import { readXattrs } from "../fsutil/xattrs.js";
+import type { PathDifference } from "./entry-differences.js";
 import { FileHasher } from "./hash-file.js";
 import { isDirectory, isRegular } from "./posix-mode.js";
+import type { ChangedPath } from "./same-paths.js";
 import type { ScanScope } from "./scan-scope.js";
 import { isTooYoung } from "./stat-age.js";
-import { DirectoryFlag, EntryFlag, type StoredTree } from "./stored-tree.js";
+import { DirectoryFlag, EntryFlag, type StoredTree, ViewFlag } from "./stored-tree.js";
 import { type EntryStat, putStat } from "./tree-builder.js";
+import { TreeManifest } from "./tree-manifest.js";
 import { TreeVerifier, Verified } from "./verify-tree.js";
 
 /** More than this is left to a walk, which reads in threads. */
@@ -14,6 +19,16 @@ const MOST_FILES = 512;
 const MOST_BYTES = 16 * 1024 * 1024;
 const QUIETLY = { throwIfNoEntry: false } as const;
 const EXACTLY = { throwIfNoEntry: false, bigint: true } as const;
+
+/** How a tree differs from what the last scan found. Both have the same paths, and the same kinds of files there. */
+export interface SinceLastScan {
+  /** The tree's digest as it was. */
+  readonly digest: TreeManifest["digest"];
+  /** In the protocol's order. */
+  readonly changed: readonly ChangedPath[];
+  /** A path as it was. */
+  readonly entryBefore: (path: string) => ManifestEntry | undefined;
+}
 
 /** What {@link patchTree} goes by. */
 export interface PatchTreeOptions {
@@ -26,17 +41,16 @@ export interface PatchTreeOptions {
   readonly signal: AbortSignal;
 }
 
-/** What was read to bring a tree up to date. */
-export interface PatchedTree {
+/** What was read to bring a tree up to date, and what is different. */
+export interface PatchedTree extends Omit<SinceLastScan, "digest"> {
   readonly filesRead: number;
   readonly bytesRead: number;
-  /** Whether a file has other content than before. */
-  readonly changed: boolean;
 }
 
 /** An entry as it is now. */
 interface Fresh {
   readonly entry: number;
+  readonly path: string;
   readonly stat: EntryStat;
   readonly mtimeNs: bigint;
   /** Of a file. */
@@ -69,11 +83,11 @@ export async function patchTree(
   const hasher = new FileHasher();
   const fresh: Fresh[] = [];
   let [filesRead, bytesRead] = [0, 0];
-  for (const { entry, absolute, stat } of found) {
+  for (const { entry, path, absolute, stat } of found) {
     const exact = lstatSync(absolute, EXACTLY);
     if (exact === undefined) return undefined;
     if (stat.isDirectory()) {
-      fresh.push({ entry, stat, mtimeNs: exact.mtimeNs, sha256: undefined });
+      fresh.push({ entry, path, stat, mtimeNs: exact.mtimeNs, sha256: undefined });
       continue;
     }
     const result = await paced(hasher.hash(absolute, stat));
@@ -81,18 +95,17 @@ export async function patchTree(
     filesRead += 1;
     bytesRead += result.bytesRead;
     const { mtimeNs } = result;
-    fresh.push({ entry, stat: result.stat, mtimeNs, sha256: Buffer.from(result.sha256, "hex") });
+    fresh.push({ entry, path, stat: result.stat, mtimeNs, sha256: Buffer.from(result.sha256, "hex") });
   }
-  let changed = false;
+  const manifest = new TreeManifest(tree);
+  const before = new Map(fresh.map(({ path }) => [path, manifest.entryAt(path)]));
   for (const { entry, stat, mtimeNs, sha256 } of fresh) {
     putStat(tree, entry, stat);
     tree.mtimeNs[entry] = mtimeNs;
     const young = isTooYoung(stat, { startedAt, tickMs: scope.tickMs });
     const flags = (tree.flags[entry] ?? 0) & ~EntryFlag.UNTRUSTED;
     tree.flags[entry] = flags | (young ? EntryFlag.UNTRUSTED : 0);
-    if (sha256 === undefined) continue;
-    changed ||= !sha256.equals(tree.sha256.subarray(32 * entry, 32 * entry + 32));
-    tree.sha256.set(sha256, 32 * entry);
+    if (sha256 !== undefined) tree.sha256.set(sha256, 32 * entry);
   }
   for (const directory of directories) {
     const untrusted = entriesIn(tree, directory).some(
@@ -101,11 +114,33 @@ export async function patchTree(
     const flags = (tree.directoryFlags[directory] ?? 0) & ~DirectoryFlag.DIRTY;
     tree.directoryFlags[directory] = flags | (untrusted ? DirectoryFlag.DIRTY : 0);
   }
-  return { filesRead, bytesRead, changed };
+  const changed: ChangedPath[] = [];
+  for (const [path, old] of before) {
+    const what = differences(old, manifest.entryAt(path), tree.view);
+    if (what.length > 0) changed.push({ path, what });
+  }
+  changed.sort((a, b) => comparePaths(a.path, b.path));
+  return { filesRead, bytesRead, changed, entryBefore: (path) => before.get(path) ?? manifest.entryAt(path) };
+}
+
+/** In what a path differs that is of the same kind, and can differ in nothing else. */
+function differences(
+  before: ManifestEntry | undefined,
+  after: ManifestEntry | undefined,
+  view: number,
+): readonly PathDifference[] {
+  if (before === undefined || after === undefined) return [];
+  const found: PathDifference[] = [];
+  if (before.sha256 !== after.sha256) found.push("content");
+  if (before.mode !== after.mode) found.push("mode");
+  if (before.uid !== after.uid || before.gid !== after.gid) found.push("owner");
+  if ((view & ViewFlag.KEEP_TIMES) !== 0 && before.modTime !== after.modTime) found.push("time");
+  return found;
 }
 
 interface Change {
   readonly entry: number;
+  readonly path: string;
   readonly absolute: string;
   readonly stat: Stats;
 }
@@ -133,12 +168,13 @@ function* findChanges(
     );
     const names = tree.namesIn(directory);
     const first = tree.start[directory] ?? 0;
-    const base = path === "" ? prefix : `${prefix}${path}/`;
+    const inside = path === "" ? "" : `${path}/`;
     for (const entry of new Set([...differing, ...untrusted])) {
-      const absolute = base + names[entry - first];
+      const child = inside + names[entry - first];
+      const absolute = prefix + child;
       const stat = lstatSync(absolute, QUIETLY);
       if (stat === undefined || !isOfSameKind(tree, entry, stat)) return undefined;
-      changes.push({ entry, absolute, stat });
+      changes.push({ entry, path: child, absolute, stat });
       if (stat.isDirectory()) continue;
       files += 1;
       bytes += stat.size;

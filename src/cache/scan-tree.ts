@@ -1,6 +1,6 @@
 import { Pacer } from "../fsutil/pacer.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
-import { patchTree } from "./patch-tree.js";
+import { patchTree, type SinceLastScan } from "./patch-tree.js";
 import { resolveScan, type ScanScope, type ScanSource } from "./scan-scope.js";
 import type { ScanAnswer, ScanTask, SumTask, VerifyTask } from "./scan-worker.js";
 import { SharedWalks } from "./shared-walks.js";
@@ -46,6 +46,8 @@ export interface ScannedTree {
   /** Files whose content was read: those that were new, changed, or too young at the last scan. */
   readonly filesRead: number;
   readonly bytesRead: number;
+  /** What is different from the last scan of the key, where that showed without a comparison. */
+  readonly since?: SinceLastScan | undefined;
 }
 
 /** Paths from which on threads are faster than their start. */
@@ -123,7 +125,8 @@ async function scan(
     former === undefined || answers === undefined
       ? undefined
       : await patchTree(former, { scope, answers, startedAt, pacer, signal });
-  if (patched?.changed === true) options.onChanged?.();
+  if (patched?.changed.some(({ what }) => what.includes("content")) === true) options.onChanged?.();
+  const since = former && patched && { ...patched, digest: new TreeManifest(former).digest };
   const { tree, filesRead, bytesRead } =
     former !== undefined && patched !== undefined
       ? { ...patched, tree: former }
@@ -137,7 +140,7 @@ async function scan(
   writeHeader(tree, { ...sums, scannedAt: startedAt, view: scope.view, scope: scope.digest });
   sealTree(tree, digest);
   await index.writeBytes("trees", key, tree.bytes);
-  return { manifest: new TreeManifest(tree), filesRead, bytesRead };
+  return { manifest: new TreeManifest(tree), filesRead, bytesRead, since };
 }
 
 /** The tree as the last scan of the key left it, if it can be relied on. */

@@ -4,6 +4,7 @@ import { type ScanTreeOptions, scanTree } from "../cache/scan-tree.js";
 import type { TreeManifest } from "../cache/tree-manifest.js";
 import type { Tree } from "../fsutil/tree.js";
 import type { Gathered } from "./gather.js";
+import { learnDiff } from "./tree-diffs.js";
 
 /** A local tree of a build, as it is now. */
 export interface ScannedInput {
@@ -39,7 +40,8 @@ export async function scanInputs(
     let scan = byName.get(fact.name);
     if (scan === undefined) {
       const key = fact.sharedKeyHint;
-      const { manifest } = await scanTree(source.scan, { ...options, key });
+      const { manifest, since } = await scanTree(source.scan, { ...options, key });
+      if (since !== undefined) learnDiff(manifest, since);
       scan = { key, manifest, locate: source.locate };
       byName.set(fact.name, scan);
     }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { CacheIndex } from "../cache/cache-index.js";
-import type { TreeManifest } from "../cache/tree-manifest.js";
 import { isRegularMode } from "../fsutil/file-mode.js";
+import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import type { PackedTree, SettledShard } from "../layers/pack-tree.js";
 import { weightOf } from "../layers/path-cuts.js";
 import type { ShardOptions } from "../layers/plan-shards.js";
@@ -35,13 +35,11 @@ export async function settledShards(
   if (diff === undefined) return undefined;
   const { added, removed, renamed, changed, total } = diff;
   if (added.length + removed.length + renamed.length > 0 || changed.length !== total) return undefined;
-  const before = await diff.before();
-  if (before === undefined) return undefined;
-  const isHarmless = changed.every(({ path, what }) => {
-    if (options.volatile?.has(path) !== true || !what.every((each) => harmless.has(each))) return false;
-    return isAlike(path, before, manifest);
-  });
-  return isHarmless ? stored.shards : undefined;
+  for (const { path, what } of changed) {
+    if (options.volatile?.has(path) !== true || !what.every((each) => harmless.has(each))) return undefined;
+    if (!isAlike(await diff.entryBefore(path), manifest.entryAt(path))) return undefined;
+  }
+  return stored.shards;
 }
 
 /** Keeps how a tree was cut, for {@link settledShards}. */
@@ -62,8 +60,7 @@ export async function keepShards(
   await index.write("volatile", recordKey(key, options), stored);
 }
 
-function isAlike(path: string, before: TreeManifest, after: TreeManifest): boolean {
-  const [old, young] = [before.entryAt(path), after.entryAt(path)];
+function isAlike(old: ManifestEntry | undefined, young: ManifestEntry | undefined): boolean {
   if (old === undefined || young === undefined) return false;
   return isRegularMode(old.mode) && isRegularMode(young.mode) && weightOf(old) === weightOf(young);
 }

@@ -1,12 +1,14 @@
 import type { CacheIndex } from "../cache/cache-index.js";
 import { diffManifests, type ManifestDiff } from "../cache/diff-manifests.js";
+import type { SinceLastScan } from "../cache/patch-tree.js";
 import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { keptManifest } from "./kept-manifests.js";
 
 /** How a tree differs from one that the index has kept. */
 export interface KeptDiff extends ManifestDiff {
-  /** The tree before. */
-  readonly before: () => Promise<TreeManifest | undefined>;
+  /** A path in the tree before; `undefined` if there was none, or if it was a further hard link. */
+  readonly entryBefore: (path: string) => Promise<ManifestEntry | undefined>;
 }
 
 interface KnownDiff {
@@ -16,6 +18,12 @@ interface KnownDiff {
 }
 
 const known = new WeakMap<TreeManifest, KnownDiff>();
+const scanned = new WeakMap<TreeManifest, SinceLastScan>();
+
+/** Takes in what a scan has found to be different: then that needs no comparison. */
+export function learnDiff(after: TreeManifest, since: SinceLastScan): void {
+  scanned.set(after, since);
+}
 
 /**
  * How a tree differs from the one before, by that one's digest: read and compared once, for all that want to know it of one
@@ -28,9 +36,17 @@ export function treeDiff(
 ): Promise<KeptDiff | undefined> {
   const found = known.get(after);
   if (found?.before === before) return found.diff;
-  const diff = compare(index, before, after);
+  const since = scanned.get(after);
+  const diff = since?.digest === before ? Promise.resolve(diffOfScan(since)) : compare(index, before, after);
   known.set(after, { before, diff });
   return diff;
+}
+
+function diffOfScan({ changed, entryBefore }: SinceLastScan): KeptDiff {
+  return {
+    ...{ added: [], removed: [], renamed: [], changed, total: changed.length },
+    entryBefore: async (path) => entryBefore(path),
+  };
 }
 
 async function compare(
@@ -44,6 +60,6 @@ async function compare(
   const held = new WeakRef(before);
   return {
     ...(await diffManifests(before, after)),
-    before: async () => held.deref() ?? keptManifest(index, digest),
+    entryBefore: async (path) => (held.deref() ?? (await keptManifest(index, digest)))?.entryAt(path),
   };
 }

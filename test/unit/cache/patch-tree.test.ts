@@ -11,10 +11,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { diffManifests } from "../../../src/cache/diff-manifests.js";
 import { patchTree } from "../../../src/cache/patch-tree.js";
 import { resolveScan, type ScanSource } from "../../../src/cache/scan-scope.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import { readStoredTree, type StoredTree } from "../../../src/cache/stored-tree.js";
+import { TreeManifest } from "../../../src/cache/tree-manifest.js";
 import { Pacer } from "../../../src/fsutil/pacer.js";
 import { openTree } from "../../../src/fsutil/tree.js";
 import { temporaryTree } from "../fsutil/temporary-tree.js";
@@ -53,26 +55,23 @@ async function scene(more: Partial<ScanSource> = {}) {
   return { root, source, index, at, patch };
 }
 
-test.each<[string, (at: (path: string) => string) => void, { filesRead: number; changed: boolean }]>([
-  ["nothing", () => {}, { filesRead: 0, changed: false }],
-  ["another content", (at) => writeFileSync(at("a/2"), "TWO and more"), { filesRead: 1, changed: true }],
-  [
-    "content of the same size",
-    (at) => writeFileSync(at("a/sub/3"), "THREE"),
-    { filesRead: 1, changed: true },
-  ],
+test.each<[string, (at: (path: string) => string) => void, number, Record<string, string>]>([
+  ["nothing", () => {}, 0, {}],
+  ["another content", (at) => writeFileSync(at("a/2"), "TWO and more"), 1, { "a/2": "content" }],
+  ["content of the same size", (at) => writeFileSync(at("a/sub/3"), "THREE"), 1, { "a/sub/3": "content" }],
   [
     "a file saved as editors do, as a new one in its place",
     (at) => {
       writeFileSync(at("a/.2.tmp"), "TWO");
       renameSync(at("a/.2.tmp"), at("a/2"));
     },
-    { filesRead: 1, changed: true },
+    1,
+    { "a/2": "content" },
   ],
-  ["the same content again", (at) => writeFileSync(at("top"), "top"), { filesRead: 1, changed: false }],
-  ["times alone", (at) => utimesSync(at("b/4"), 1, 2), { filesRead: 1, changed: false }],
-  ["a file's permissions", (at) => chmodSync(at("b/4"), 0o700), { filesRead: 1, changed: false }],
-  ["a directory's permissions", (at) => chmodSync(at("b/empty"), 0o700), { filesRead: 0, changed: false }],
+  ["the same content again", (at) => writeFileSync(at("top"), "top"), 1, {}],
+  ["times alone", (at) => utimesSync(at("b/4"), 1, 2), 1, {}],
+  ["a file's permissions", (at) => chmodSync(at("b/4"), 0o700), 1, { "b/4": "mode" }],
+  ["a directory's permissions", (at) => chmodSync(at("b/empty"), 0o700), 0, { "b/empty": "mode" }],
   [
     "a directory by another with the same names",
     (at) => {
@@ -81,20 +80,31 @@ test.each<[string, (at: (path: string) => string) => void, { filesRead: number; 
       renameSync(at("away/3"), at("a/sub/3"));
       rmSync(at("away"), { recursive: true });
     },
-    { filesRead: 1, changed: false },
+    1,
+    {},
   ],
   [
-    "several",
+    "several, and more than content",
     (at) => {
-      for (const path of ["a/2", "a/sub/3", "b/4", "top"]) writeFileSync(at(path), "edited");
+      for (const path of ["top", "a/2", "a/sub/3", "b/4"]) writeFileSync(at(path), "edited");
+      chmodSync(at("a/sub/3"), 0o711);
     },
-    { filesRead: 4, changed: true },
+    4,
+    { "a/2": "content", "a/sub/3": "content,mode", "b/4": "content", top: "content" },
   ],
-])("a tree is brought up to date where it lies: %s", async (_what, change, told) => {
+])("a tree is brought up to date where it lies: %s", async (what, change, filesRead, changed) => {
   const { root, source, index, at, patch } = await scene();
+  const before = new TreeManifest(await storedIn(index));
+  const entriesBefore = new Map([...before.entries()].map((entry) => [entry.path, entry]));
   change(at);
   const tree = await storedIn(index);
-  expect(await patch(tree)).toMatchObject(told);
+  const patched = await patch(tree);
+  if (patched === undefined) throw new Error("it was left for a walk");
+  expect(patched.filesRead).toBe(filesRead);
+  expect(Object.fromEntries(patched.changed.map(({ path, what }) => [path, what.join()]))).toEqual(changed);
+  for (const path of ["a", "a/2", "a/sub/3", "b/4", "b/empty", "top"]) {
+    expect(patched.entryBefore(path)).toEqual(entriesBefore.get(path));
+  }
   const fresh = new MemoryStore();
   const walked = await scanTree(source, { index: fresh, key: "k", now: later });
   const again = await storedIn(fresh);
@@ -102,11 +112,29 @@ test.each<[string, (at: (path: string) => string) => void, { filesRead: number; 
     expect([column, ...tree[column]]).toEqual([column, ...again[column]]);
   }
   expect([...tree.directoryFlags]).toEqual([...again.directoryFlags]);
-  // And a scan that has the tree from before ends with what a walk finds.
+  // And a scan that has the tree from before ends with what a walk finds, and what a comparison finds is different.
   const scanned = await scanTree(source, { index, key: "k", now: later });
   expect(scanned.manifest.digest).toBe(walked.manifest.digest);
   expect([...scanned.manifest.entries()]).toEqual(await expectedEntries(openTree({ root })));
+  if (what !== "nothing") {
+    const { since } = scanned;
+    expect(since?.digest).toBe(before.digest);
+    expect(since?.changed).toEqual((await diffManifests(before, walked.manifest)).changed);
+  }
   expect(await scanTree(source, { index, key: "k", now: later })).toMatchObject({ filesRead: 0 });
+});
+
+test("where times and owners count, they are told", async () => {
+  const { source, index, at } = await scene({ times: "keep", ownership: "keep" } as Partial<ScanSource>);
+  const before = new TreeManifest(await storedIn(index));
+  utimesSync(at("b/4"), 1, 2);
+  writeFileSync(at("a/2"), "TWO");
+  const { manifest, since } = await scanTree(source, { index, key: "k", now: later });
+  expect(since?.changed).toEqual([
+    { path: "a/2", what: ["content", "time"] },
+    { path: "b/4", what: ["time"] },
+  ]);
+  expect(since?.changed).toEqual((await diffManifests(before, manifest)).changed);
 });
 
 test.each<[string, (at: (path: string) => string) => void]>([

@@ -2,21 +2,16 @@ import type { StepRecord } from "../model/build-record.js";
 import type { Cause } from "../model/cause.js";
 import type { ContentDiffs } from "./input-changes.js";
 import type { ComparedBuild } from "./known-results.js";
-import { type JudgeOptions, stepCauses } from "./step-causes.js";
+import type { StepCauses } from "./step-causes.js";
 import { stepChanges } from "./step-changes.js";
 import { resultsOf } from "./step-keys.js";
 
-/** What {@link explainSteps} goes by. */
-export interface ExplainOptions extends JudgeOptions {
-  /** How the steps went. */
-  readonly outcomes: readonly StepRecord[];
-}
-
 /** Why each step of a build ran, by its index: of those that ran, failed, or were cancelled. */
-export async function explainSteps(options: ExplainOptions): Promise<ReadonlyMap<number, Cause>> {
-  const began = options.outcomes.filter(({ outcome }) => ["ran", "failed", "canceled"].includes(outcome));
-  if (began.length === 0) return new Map();
-  const causes = await stepCauses(options);
+export function explainSteps(
+  outcomes: readonly StepRecord[],
+  causes: StepCauses,
+): ReadonlyMap<number, Cause> {
+  const began = outcomes.filter(({ outcome }) => ["ran", "failed", "canceled"].includes(outcome));
   return new Map(began.map(({ index }) => [index, causes.causeOf(index)]));
 }
 

@@ -3,8 +3,7 @@ import type { LayersQuestion } from "../image/layers-question.js";
 import type { Facts } from "../model/facts.js";
 import type { Forecast, TreeForecast } from "../model/forecast.js";
 import type { BuildJob } from "./build-job.js";
-import { contentDiffs } from "./content-diffs.js";
-import { historyOf, traitsOf } from "./record-build.js";
+import { compareBuild } from "./build-traits.js";
 import { bytesToUpload } from "./upload-record.js";
 
 /** A tree that would be copied, and how it would come to the daemon. */
@@ -32,7 +31,7 @@ export async function forecastBuild(job: BuildJob, options: ForecastBuildOptions
     tree,
     way: way === "layers" ? ("layers" as const) : ("local" as const),
   }));
-  const traits = traitsOf(job, facts, copies);
+  const { compared } = await compareBuild(job, { facts, copies, daemon });
   const trees: TreeForecast[] = [];
   for (const { id, path } of job.gathered.needs.trees) {
     const foreseen = layered.get(id);
@@ -44,13 +43,7 @@ export async function forecastBuild(job: BuildJob, options: ForecastBuildOptions
     }
   }
   return forecastSteps({
-    ...traits,
-    ...(await historyOf(job, traits, daemon)),
-    ...contentDiffs(job.index, {
-      manifests: [...job.scans.values()].map(({ manifest }) => manifest),
-      files: [...facts.files.values()],
-    }),
-    daemon,
+    ...compared,
     trees,
     noop,
   });

@@ -1,89 +1,26 @@
-import { createHash } from "node:crypto";
-import { relative } from "node:path";
 import { explainSteps } from "../cache/explain.js";
-import { findPrevious } from "../cache/find-previous.js";
-import type { ComparedBuild } from "../cache/known-results.js";
-import { recentBuilds } from "../cache/recent-builds.js";
-import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
-import { packageVersion } from "../internal/package-version.js";
+import { type StepCauses, stepCauses } from "../cache/step-causes.js";
 import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
-import type { StepFingerprint } from "../model/step-input.js";
-import type { PlanCopy } from "../model/tree-way.js";
 import { digestHex, sha256 } from "../oci/digest.js";
 import type { Platform } from "../oci/platform.js";
 import { type BuildResult, summaryOf } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
+import { type BuildTraits, compareBuild } from "./build-traits.js";
 import { checkContextOf } from "./check-context.js";
-import { contentDiffs, tellableText } from "./content-diffs.js";
+import { tellableText } from "./content-diffs.js";
 import { keepManifest } from "./kept-manifests.js";
 import { keepLayoutBlobs } from "./layout-blobs.js";
 import { stampOutputs } from "./output-checks.js";
 import { noteUpload } from "./upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
 
-/** How many of the last builds a build is compared with. */
-const comparedBuilds = 200;
-
-/** What a build is compared by. */
-export interface BuildTraits {
-  readonly name: string;
-  readonly lineage: string;
-  readonly fingerprints: readonly StepFingerprint[];
-  readonly forcedFrom: number | undefined;
-}
-
-/** The traits of a build whose facts are known. */
-export function traitsOf(
-  job: BuildJob,
-  facts: Facts,
-  copies?: readonly Pick<PlanCopy, "tree" | "way">[],
-): BuildTraits {
-  const { image, gathered, options, scans } = job;
-  const { secrets } = gathered;
-  const place = image.steps.find(({ location }) => location !== undefined)?.location;
-  const name =
-    options.name ?? (place === undefined ? "unnamed" : `${relative(gathered.cwd, place.file)}:${place.line}`);
-  const outputs = (gathered.settings.outputs ?? []).map((output) =>
-    "names" in output ? output.names : "dir" in output ? output.dir : output.target,
-  );
-  const from = options.name ?? place?.file ?? "";
-  const lineage = JSON.stringify(["lineage v1", gathered.cwd, from, outputs, gathered.publish]);
-  return {
-    name,
-    lineage: createHash("sha256").update(lineage).digest("hex"),
-    forcedFrom: forcedFrom(image, gathered.force !== undefined),
-    fingerprints: fingerprintsOf(image, {
-      platform: facts.platform,
-      builderVersion: facts.builderVersion,
-      packageVersion: packageVersion(),
-      sourceDateEpoch: facts.sourceDateEpoch,
-      bases: new Map([...facts.bases].map(([id, { digest }]) => [id, digest])),
-      files: facts.files,
-      listings: facts.listings,
-      trees: new Map([...scans].map(([id, { manifest }]) => [id, manifest.digest])),
-      secrets: secrets.facts,
-      secretVersions: secrets.versions,
-      frontends: facts.frontends,
-      copies,
-      caBundle: facts.caBundle,
-      caBundles: facts.caBundles,
-      nonce: facts.force?.kind === "apart" ? facts.force.nonce : undefined,
-    }),
-  };
-}
-
-/** What explaining and forecasting a build goes by beside its traits. */
-export async function historyOf(
-  { index }: BuildJob,
-  { lineage, fingerprints }: BuildTraits,
-  daemon: string,
-  known?: Promise<readonly StoredBuild[]>,
-): Promise<{ readonly previous: ComparedBuild | undefined; readonly others: readonly StoredBuild[] }> {
-  const others = await (known ?? recentBuilds(index, comparedBuilds));
-  return { others, previous: findPrevious(others, { lineage, fingerprints, daemon }) };
+/** A build as it is compared with others. */
+interface JudgedBuild {
+  readonly traits: BuildTraits;
+  readonly causes: StepCauses;
 }
 
 /**
@@ -95,7 +32,7 @@ export class BuildRecorder {
   #identity: BuildIdentity | undefined;
   #facts: Facts | undefined;
   #copies: Plan["copies"] | undefined;
-  #others: Promise<readonly StoredBuild[]> | undefined;
+  #judged: Promise<JudgedBuild> | undefined;
   #sentBytes = 0;
 
   constructor(job: BuildJob) {
@@ -106,19 +43,20 @@ export class BuildRecorder {
   identified(identity: BuildIdentity, facts: Facts): void {
     this.#identity = identity;
     this.#facts = facts;
+    this.#judged = undefined;
   }
 
   /** Told how the build's trees came to the daemon. */
   planned(copies: Plan["copies"]): void {
     this.#copies = copies;
+    this.#judged = undefined;
   }
 
-  /** Told that the daemon works now, and this process waits: time to read what the build will be compared with. */
+  /** Told that the daemon works now, and this process waits: time to find out what the build is to be compared with. */
   waits(): void {
-    const { index } = this.#job;
-    if (!index.enabled) return;
-    this.#others ??= recentBuilds(index, comparedBuilds);
-    this.#others.catch(() => {});
+    if (!this.#job.index.enabled || this.#facts === undefined) return;
+    this.#judged ??= this.#judge(this.#facts);
+    this.#judged.catch(() => {});
   }
 
   /** Told that bytes of local files were sent. */
@@ -187,18 +125,9 @@ export class BuildRecorder {
     const facts = this.#facts;
     if (facts === undefined) return build.steps;
     try {
-      const traits = traitsOf(this.#job, facts, this.#copies);
+      const { traits, causes: ofSteps } = await (this.#judged ?? this.#judge(facts));
       await this.#keepContents(facts);
-      const causes = await explainSteps({
-        ...traits,
-        ...(await historyOf(this.#job, traits, build.daemon, this.#others)),
-        ...contentDiffs(index, {
-          manifests: [...this.#job.scans.values()].map(({ manifest }) => manifest),
-          files: [...facts.files.values()],
-        }),
-        outcomes: build.steps,
-        daemon: build.daemon,
-      });
+      const causes = explainSteps(build.steps, ofSteps);
       const steps = build.steps.map((step) => {
         const cause = causes.get(step.index);
         return cause === undefined ? step : { ...step, cause };
@@ -217,6 +146,11 @@ export class BuildRecorder {
       if (process.env["KILN_DEBUG"] !== undefined) throw error;
       return build.steps;
     }
+  }
+
+  async #judge(facts: Facts): Promise<JudgedBuild> {
+    const { traits, compared } = await compareBuild(this.#job, { facts, copies: this.#copies });
+    return { traits, causes: await stepCauses(compared) };
   }
 
   /** What the fingerprints name by digests. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { explainChanges, explainSteps } from "../../../src/cache/explain.js";
 import { findPrevious } from "../../../src/cache/find-previous.js";
 import { forecastSteps } from "../../../src/cache/forecast.js";
+import { stepCauses } from "../../../src/cache/step-causes.js";
 import { Image } from "../../../src/image/image.js";
 import type { StoredBuild } from "../../../src/model/build-record.js";
 import type { StepFingerprint, StepInput } from "../../../src/model/step-input.js";
@@ -191,12 +192,14 @@ describe("a step's cause", () => {
   async function recorded(scene: Scene = chain("one", "two")): Promise<StoredBuild> {
     return (await new Recorder().build(scene)).build;
   }
-  const judge = (previous: StoredBuild, now: StoredBuild) =>
-    explainSteps({
-      ...{ fingerprints: now.fingerprints, previous, others: [previous], forcedFrom: undefined },
-      daemon: now.daemon,
-      outcomes: now.steps.map((step) => ({ ...step, outcome: "ran" })),
-    });
+  const judge = async (previous: StoredBuild, now: StoredBuild) =>
+    explainSteps(
+      now.steps.map((step) => ({ ...step, outcome: "ran" })),
+      await stepCauses({
+        ...{ fingerprints: now.fingerprints, previous, others: [previous], forcedFrom: undefined },
+        daemon: now.daemon,
+      }),
+    );
 
   it("is another builder version where that makes it another step, and the steps before it elsewhere", async () => {
     const now = await recorded();

@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import { explainSteps } from "../../../src/cache/explain.js";
 import { findPrevious } from "../../../src/cache/find-previous.js";
 import { forecastSteps } from "../../../src/cache/forecast.js";
+import { stepCauses } from "../../../src/cache/step-causes.js";
 import type { StoredBuild } from "../../../src/model/build-record.js";
 import type { Cause } from "../../../src/model/cause.js";
 import type { Forecast } from "../../../src/model/forecast.js";
@@ -49,7 +50,7 @@ export class Recorder {
     };
     const forecast = await forecastSteps({ ...judged, trees: [], noop: false });
     const outcomes = this.daemon(daemon).build(gathered, run);
-    const causes = await explainSteps({ ...judged, outcomes });
+    const causes = explainSteps(outcomes, await stepCauses(judged));
     const ended = outcomes.find(({ outcome }) => outcome === "failed" || outcome === "canceled")?.outcome;
     const build: StoredBuild = {
       ref: `build${this.builds.length}`,

@@ -42,6 +42,13 @@ const FILES = [
   { name: "made", of: ["engine/carry-out"] },
 ];
 
+/**
+ * Dependencies whose code becomes part of the files as well, since processes load it that live for a second: of single
+ * files, a hundred and fifty for one connection, reading takes longer than compiling. They stay dependencies for the types
+ * that declarations name.
+ */
+const joined = ["@bufbuild/protobuf", "@grpc/grpc-js", "protobufjs"];
+
 /** Modules of worker threads: `workerEntry` looks for them in `threads`. */
 const workers = ["cache/scan-worker", "layers/pack-worker"];
 
@@ -78,9 +85,8 @@ try {
  */
 async function joinModules(from, to) {
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  // Every start writes messages: the part of protobufjs that does is joined in, like what is no dependency.
   const packages = Object.keys({ ...dependencies, ...peerDependencies }).filter(
-    (name) => name !== "protobufjs",
+    (name) => !joined.includes(name),
   );
   const rooms = ["llb", "solver", "oci", "testing", "provision"];
   const names = ["index", ...rooms.map((room) => `${room}/index`), "cli/main"];
@@ -88,7 +94,8 @@ async function joinModules(from, to) {
   const entries = new Map(names.map((name) => [name, pathOf(name)]));
   let fileOf = new Map();
   const common = {
-    external: [/^node:/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
+    // What gRPC loads to read .proto files, which nobody here does.
+    external: [/^node:/, /^@grpc\/proto-loader/, ...packages.map((name) => new RegExp(`^${name}(/|$)`))],
     platform: "node",
   };
   const bundle = await rolldown({
@@ -147,16 +154,29 @@ function filesOfModules(pathOf, importsOf, entries) {
 
 /** The licences of the packages whose code is in the output. */
 function noticesOf(output) {
-  const homes = new Map();
+  const packages = new Map();
   for (const id of output.flatMap(({ modules = {} }) => Object.keys(modules))) {
     const home = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id.replaceAll("\\", "/"))?.[0];
-    if (home !== undefined)
-      homes.set(JSON.parse(readFileSync(join(home, "package.json"), "utf8")).name, home);
+    if (home === undefined) continue;
+    const { name, license } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+    if (!packages.has(name)) packages.set(name, { home, license, files: [] });
+    packages.get(name).files.push(id);
   }
-  const notices = [...homes].sort().map(([name, home]) => {
-    const licence = readdirSync(home).find((file) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(file));
-    if (licence === undefined) throw new Error(`${name} has no licence to pass on`);
-    return `${name}\n\n${readFileSync(join(home, licence), "utf8").trim()}\n`;
+  const sorted = [...packages].sort(([a], [b]) => (a < b ? -1 : 1));
+  const notices = sorted.map(([name, { home, license, files }]) => {
+    const file = readdirSync(home).find((each) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(each));
+    const text = file === undefined ? noticesIn(files) : readFileSync(join(home, file), "utf8");
+    if (text === "") throw new Error(`${name} has no licence to pass on`);
+    return `${name}${file === undefined ? `, ${license}` : ""}\n\n${text.trim()}\n`;
   });
   return `These packages are part of the files in this folder.\n\n${notices.join(`\n${"-".repeat(80)}\n\n`)}`;
+}
+
+/** The notices with which the files of a package begin that has no file of its own for them. */
+function noticesIn(files) {
+  const notices = files.flatMap((file) => {
+    const [, lines] = /^((?:\/\/.*\n)+)/.exec(readFileSync(file.replace(/^\0|\?.*$/g, ""), "utf8")) ?? [];
+    return lines === undefined ? [] : [lines.replaceAll(/^\/\/ ?/gm, "")];
+  });
+  return [...new Set(notices.filter((text) => /copyright/i.test(text)))].join("\n");
 }

@@ -1,7 +1,5 @@
-import { constants, copyFile, mkdir, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Readable } from "node:stream";
-import { unfinishedName } from "../internal/unfinished-file.js";
 import type { OutputRecord } from "../model/build-record.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { Plan } from "../model/plan.js";
@@ -10,7 +8,7 @@ import type { Descriptor } from "../oci/descriptor.js";
 import { digestHex, parseDigest } from "../oci/digest.js";
 import type { ImageConfig } from "../oci/image-config.js";
 import { imageOfLayers, type MadeImage } from "../oci/image-of-layers.js";
-import { initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
+import { copyBlob, initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../oci/layout-writer.js";
 import { parseReference } from "../oci/reference.js";
 import type { OciLayoutOutput, Output, RegistryOutput } from "../solver/outputs.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
@@ -126,7 +124,7 @@ function layoutTarget(
       await initOciLayout(dir);
       for (const layer of packed.layers) {
         if (await isThere(layer)) continue;
-        await copyWhole(await packed.openShard(layer.digest, signal), pathOf(layer.digest));
+        await copyBlob(dir, layer.digest, await packed.openShard(layer.digest, signal));
       }
       await writeBlob(dir, config.bytes);
       await writeBlob(dir, manifest.bytes);
@@ -207,16 +205,4 @@ function finishedImage(
     [...base.manifest.layers, ...packed.layers],
     how.types,
   );
-}
-
-async function copyWhole(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
-  const temporary = unfinishedName(to);
-  try {
-    await copyFile(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
-    await rename(temporary, to);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }

@@ -1,6 +1,8 @@
+import type { CacheIndex } from "../cache/cache-index.js";
 import { randomId } from "../internal/random-id.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { FrontendFact } from "../model/facts.js";
+import { isBlobWhole } from "../oci/blob-file.js";
 import type { Platform } from "../oci/platform.js";
 import type { Session } from "../session/session.js";
 import type { Client } from "../solver/client.js";
@@ -109,6 +111,7 @@ async function make(making: Making): Promise<Made> {
           settings,
           stores: layers.stores,
           blobVersions,
+          blobAt: (digest) => wholeBlob(index, digest),
           solved: (session) => prepare(session, making, layers, blobVersions),
         },
         (event) => build.hear(event),
@@ -124,6 +127,13 @@ async function make(making: Making): Promise<Made> {
       build.recorder.sent(layers.sentBytes);
     }
   }
+}
+
+/** The file of a blob that the index has, if it is whole. */
+async function wholeBlob({ blobs }: CacheIndex, digest: string): Promise<string | undefined> {
+  if (!(await blobs.has(digest))) return undefined;
+  const path = blobs.path(digest);
+  return (await isBlobWhole(path, digest)) ? path : undefined;
 }
 
 /** Finds out what is to be solved. Throws {@link NothingToSolve}. */

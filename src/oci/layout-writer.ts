@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { constants, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { unfinishedName } from "../internal/unfinished-file.js";
 import { annotationKeys, type Descriptor } from "./descriptor.js";
-import { digestHex, sha256 } from "./digest.js";
+import { digestHex, parseDigest, sha256 } from "./digest.js";
 import type { ImageIndex } from "./manifest.js";
 import { mediaTypes } from "./media-types.js";
 
@@ -65,6 +65,23 @@ export async function writeBlob(dir: string, bytes: Uint8Array): Promise<{ diges
   const digest = sha256(bytes);
   await replaceFile(join(dir, "blobs", "sha256", digestHex(digest)), bytes);
   return { digest, size: bytes.length };
+}
+
+/**
+ * Puts a file that is a whole blob beside a layout's others, as a copy that shares its room where the file system can.
+ * Rejects with the file system's error; nothing is left then.
+ */
+export async function copyBlob(dir: string, digest: string, from: string): Promise<void> {
+  const to = join(dir, "blobs", "sha256", digestHex(parseDigest(digest)));
+  await mkdir(dirname(to), { recursive: true });
+  const temporary = unfinishedName(to);
+  try {
+    await copyFile(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    await rename(temporary, to);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 function isUnnamedTwin(entry: Descriptor, descriptor: Descriptor): boolean {

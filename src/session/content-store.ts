@@ -6,6 +6,7 @@ import { processMark } from "../internal/process-mark.js";
 import { randomId } from "../internal/random-id.js";
 import { isBlobWhole } from "../oci/blob-file.js";
 import { type Digest, digestHex, isDigest } from "../oci/digest.js";
+import { copyBlob } from "../oci/layout-writer.js";
 
 /** A blob in a store. */
 export interface StoredBlob {
@@ -51,6 +52,8 @@ export interface ContentStore {
   note?(digest: Digest): void;
   /** Whether a blob that is there in its size is whole, so that it need not be sent. Default yes. */
   isWhole?(digest: Digest, size: number): Promise<boolean>;
+  /** Gets a blob that is not there from elsewhere on this machine, so that it need not be sent; whether it could. */
+  takeOver?(digest: Digest): Promise<boolean>;
   /** Whether a blob of this size counts as being there though it is not: the daemon then does not send it. */
   claims?(digest: Digest, size: number): boolean;
 }
@@ -101,6 +104,8 @@ export interface WritableLayoutOptions {
    * Default: what has the right size counts.
    */
   readonly versions?: ReadonlyMap<string, FileVersion> | undefined;
+  /** A file elsewhere that is that blob, whole, which is then copied in place of being received. Default: there is none. */
+  readonly blobAt?: ((digest: Digest) => Promise<string | undefined>) | undefined;
 }
 
 /**
@@ -111,7 +116,7 @@ export interface WritableLayoutOptions {
  */
 export function writableLayoutStore(
   dir: string,
-  { versions }: WritableLayoutOptions = {},
+  { versions, blobAt }: WritableLayoutOptions = {},
 ): WritableContentStore {
   const readable = layoutStore(dir);
   const noted: Digest[] = [];
@@ -128,6 +133,16 @@ export function writableLayoutStore(
         }),
     note: (digest) => {
       noted.push(digest);
+    },
+    async takeOver(digest) {
+      try {
+        const from = await blobAt?.(digest);
+        if (from !== undefined) await copyBlob(dir, digest, from);
+        return from !== undefined;
+      } catch {
+        // It may be gone meanwhile. Where nothing can be written, receiving it says so.
+        return false;
+      }
     },
     async begin() {
       const ingest = join(dir, "ingest");

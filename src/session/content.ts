@@ -180,8 +180,10 @@ async function write(call: ServerCall, store: ContentStore): Promise<void> {
 /** Whether a blob need not be written. One of another size is no whole one: it is written anew. */
 async function holds(store: ContentStore, digest: Digest, total: number): Promise<boolean> {
   const size = (await store.info(digest))?.size;
-  if (size === undefined || (total > 0 && size !== total)) return false;
-  return store.isWhole === undefined || store.isWhole(digest, size);
+  if (size !== undefined && (total === 0 || size === total)) {
+    if (store.isWhole === undefined || (await store.isWhole(digest, size))) return true;
+  }
+  return (await store.takeOver?.(digest)) === true;
 }
 
 /** Carries out one message of a write; the blob's digest once it is committed. */

@@ -62,6 +62,7 @@ export async function runSessionSolve(
     outputs,
     stores: new Map([...(request.stores ?? []), ...caches.stores]),
     blobVersions: request.blobVersions,
+    blobAt: request.blobAt,
     chooser: chooseOutputs === undefined ? undefined : choose,
   });
   await prepareOutputs(ordered);

@@ -7,6 +7,7 @@ import {
   type ContentStore,
   layoutStore,
   type WritableContentStore,
+  type WritableLayoutOptions,
   writableLayoutStore,
 } from "../session/content-store.js";
 import type { CredentialsProvider } from "../session/credentials.js";
@@ -41,6 +42,7 @@ export interface SessionParts {
   readonly stores: ReadonlyMap<string, ContentStore>;
   /** See `SolveRequest`. */
   readonly blobVersions?: ReadonlyMap<string, FileVersion> | undefined;
+  readonly blobAt?: WritableLayoutOptions["blobAt"];
   /** Chooses exporters once the result is known. */
   readonly chooser: ((result: FinishedResult) => Promise<readonly ExporterChoice[]>) | undefined;
 }
@@ -107,7 +109,10 @@ export function sessionServices(
             },
           );
         }
-        exported = writableLayoutStore(output.dir, { versions: parts.blobVersions ?? new Map() });
+        exported = writableLayoutStore(output.dir, {
+          versions: parts.blobVersions ?? new Map(),
+          blobAt: parts.blobAt,
+        });
         stores.set("export", exported);
         break;
       case "local":

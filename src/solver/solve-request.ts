@@ -2,7 +2,7 @@ import type { FileVersion } from "../internal/file-version.js";
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { ImageConfig } from "../oci/image-config.js";
-import type { ContentStore } from "../session/content-store.js";
+import type { ContentStore, WritableLayoutOptions } from "../session/content-store.js";
 import type { Session } from "../session/session.js";
 import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import type { Gateway } from "./gateway/gateway.js";
@@ -36,6 +36,8 @@ export interface SolveRequest {
   readonly stores?: ReadonlyMap<string, ContentStore> | undefined;
   /** Versions of files in the layout of the outputs that are known to be whole blobs, by digest. */
   readonly blobVersions?: ReadonlyMap<string, FileVersion> | undefined;
+  /** A file that is that blob, whole, for layouts among the outputs: it is copied there, and not sent by the daemon. */
+  readonly blobAt?: WritableLayoutOptions["blobAt"];
   /** What is solved, or how that is found out once the session is open: it may ask the daemon for things first. */
   readonly solved: Solved | ((session: Session) => Promise<Solved>);
 }

@@ -171,6 +171,40 @@ describe("the content service", () => {
     await expect(again).rejects.toMatchObject({ code: 6 });
   });
 
+  it("copies a blob that lies elsewhere, in place of taking it; over a damaged one, too", async () => {
+    const elsewhere = join(dir, "elsewhere");
+    writeFileSync(elsewhere, "hello world");
+    const expected = digestOf("hello world");
+    const asked: string[] = [];
+    const store = writableLayoutStore(dir, {
+      versions: new Map(),
+      blobAt: async (digest) => {
+        asked.push(digest);
+        return digest === expected ? elsewhere : undefined;
+      },
+    });
+    const daemon = await daemonOf(contentService(new Map([["export", store]])));
+    const stat = [write({ action: WriteAction.STAT, ref: "r", total: 11n, expected })];
+    const file = join(dir, "blobs", "sha256", expected.slice(7));
+    for (const _ of ["missing", "damaged"]) {
+      await expect(stream(daemon, `${content}/Write`, header, stat)).rejects.toMatchObject({ code: 6 });
+      expect(readFileSync(file, "utf8")).toBe("hello world");
+      writeFileSync(file, "hallo world");
+    }
+    expect(asked).toEqual([expected, expected]);
+    expect(readdirSync(join(dir, "blobs", "sha256"))).toEqual([expected.slice(7)]);
+    // What is gone meanwhile, or is nowhere else, is taken.
+    rmSync(file);
+    rmSync(elsewhere);
+    for (const text of ["hello world", "other"]) {
+      await stream(daemon, `${content}/Write`, header, [
+        write({ action: WriteAction.STAT, ref: "r", expected: digestOf(text) }),
+        write({ action: WriteAction.COMMIT, data: bytes(text), offset: 0n, expected: digestOf(text) }),
+      ]);
+      expect(readFileSync(join(dir, "blobs", "sha256", digestOf(text).slice(7)), "utf8")).toBe(text);
+    }
+  });
+
   it.each([
     ["whose digest is wrong", { total: 5n, expected: digestOf("other") }, 9],
     ["that is too short", { total: 99n, expected: digestOf("hello") }, 9],

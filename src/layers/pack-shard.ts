@@ -8,9 +8,9 @@ import { TarType, TarWriter } from "./tar-writer.js";
 
 /** A layer to be packed: what a thread is sent. */
 export interface PackRequest {
-  readonly recipe: Uint8Array<ArrayBuffer>;
-  /** Absolute paths of the files whose contents go in, in the recipe's order, joined by NUL. */
-  readonly sources: string;
+  readonly recipe: Uint8Array;
+  /** Absolute paths of the files whose contents go in, in the recipe's order, each with a NUL behind it. */
+  readonly sources: Uint8Array;
   /** File to write to. It exists, so that a thread that is ended cannot leave one that nobody removes. */
   readonly out: string;
 }
@@ -45,12 +45,13 @@ export function packShard({ recipe, sources, out }: PackRequest): PackResponse {
   try {
     const sink = new LayerSink(descriptor, reader.compression);
     const tar = new TarWriter(sink);
+    const paths = Buffer.from(sources.buffer, sources.byteOffset, sources.length);
     let at = 0;
     for (const member of reader.members()) {
       tar.header(member);
       if (member.type !== TarType.FILE) continue;
-      const end = sources.indexOf("\0", at);
-      packContent(sink, sources.slice(at, end < 0 ? sources.length : end), member);
+      const end = paths.indexOf(0, at);
+      packContent(sink, paths.toString("utf8", at, end), member);
       at = end + 1;
       tar.pad(member.size);
     }

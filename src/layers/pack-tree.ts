@@ -3,6 +3,7 @@ import { KilnError } from "../errors.js";
 import { changed, systemErrorCode, unreadable, unwritable } from "../fsutil/file-errors.js";
 import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { SharedWork } from "../internal/shared-work.js";
+import { SpareMemory } from "../internal/spare-memory.js";
 import { untilAborted } from "../internal/until-aborted.js";
 import { WorkerPool, workerEntry } from "../internal/worker-pool.js";
 import { isBlobWhole } from "../oci/blob-file.js";
@@ -169,6 +170,7 @@ class TreePacker {
   readonly #measure: () => Promise<TreeMeasure>;
   readonly #layers: PackedLayer[] = [];
   readonly #running = new Set<Promise<void>>();
+  readonly #memory = new SpareMemory();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   #ready = 0;
@@ -246,15 +248,17 @@ class TreePacker {
     const { contentBytes, key } = recipe;
     const { memo, place } = this.#options;
     // The recipe's own memory is used again for the next one.
-    const bytes = recipe.copy();
+    const [bytes, sources] = [this.#memory.copy(recipe.bytes()), this.#memory.copy(recipe.sources())];
     const pack = async (signal: AbortSignal): Promise<LayerBlob> => {
-      const packed = await packToBlobs({ ...this.#options, signal }, recipe, { bytes });
+      const packed = await packToBlobs({ ...this.#options, signal }, recipe, { bytes, sources });
       await memo.put(key, packed);
       return packed;
     };
     const blob = await (place === undefined
       ? pack(this.#signal)
       : underWay.join(`${key} ${place}`, pack, this.#signal));
+    this.#memory.give(bytes);
+    this.#memory.give(sources);
     this.#packed += 1;
     this.#bytes += contentBytes;
     this.#finish(index, recipe, blob);
@@ -287,7 +291,9 @@ async function openShard(
   let at = 0;
   for await (const recipe of shardRecipes(options, await measure())) {
     if (at === index) {
-      await packToBlobs(options, recipe, { wanted: digest });
+      // A copy: the memory of the recipe is used again.
+      const [bytes, sources] = [new Uint8Array(recipe.bytes()), new Uint8Array(recipe.sources())];
+      await packToBlobs(options, recipe, { bytes, sources, wanted: digest });
       return blobs.path(digest);
     }
     at += 1;
@@ -297,14 +303,16 @@ async function openShard(
 
 /** Packs a shard, a large one on a thread, and keeps its blob, unless that is not the one that is `wanted`. */
 async function packToBlobs(
-  { blobs, locate, signal, threads = true }: PackTreeOptions,
+  { blobs, signal, threads = true }: PackTreeOptions,
   recipe: NumberedRecipe,
   {
-    bytes = recipe.copy(),
+    bytes,
+    sources,
     wanted,
-  }: { readonly bytes?: Uint8Array<ArrayBuffer>; readonly wanted?: string } = {},
+  }: { readonly wanted?: string } & Pick<PackRequest, "sources"> & {
+      readonly bytes: PackRequest["recipe"];
+    },
 ): Promise<LayerBlob> {
-  const sources = recipe.contents.map(locate).join("\0");
   const out = await blobs.scratch();
   try {
     // Made here: a thread that is ended must not make it after it was removed.
@@ -312,10 +320,7 @@ async function packToBlobs(
     const request: PackRequest = { recipe: bytes, sources, out };
     signal?.throwIfAborted();
     const small = recipe.contentBytes <= smallBytes && recipe.files <= smallFiles;
-    const response =
-      threads && !small
-        ? await packers().run(request, { signal, transfer: [bytes.buffer] })
-        : packShard(request);
+    const response = threads && !small ? await packers().run(request, { signal }) : packShard(request);
     if (response.problem === "changed") throw changed(response.path, response.how);
     if (response.problem === "unreadable") throw unreadable(response.path, { code: response.code });
     if (response.problem === "refused")

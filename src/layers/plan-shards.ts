@@ -32,6 +32,8 @@ export interface ShardOptions {
   readonly volatile?: ReadonlySet<string> | undefined;
   /** Layers at most, the one of volatile files not counted. Default 32. */
   readonly maxShards?: number | undefined;
+  /** The absolute path of a file of the tree; needed to pack. No part of the keys. */
+  readonly locate?: ((path: string) => string) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -238,8 +240,9 @@ class Shard {
   readonly #expected = new Map<string, MovedLink[]>();
   #isEmpty = true;
 
-  constructor({ target, mtime, compression }: ShardOptions, links: TreeMeasure["links"], space: RecipeSpace) {
-    this.#writer = new RecipeWriter(target.prefix, mtime, compression, space);
+  constructor(options: ShardOptions, links: TreeMeasure["links"], space: RecipeSpace) {
+    const { target, mtime: time, compression, locate } = options;
+    this.#writer = new RecipeWriter({ prefix: target.prefix, time, compression, locate }, space);
     this.#links = links;
     for (const path of target.makeDirs) this.#writer.addMade(path);
   }

@@ -19,7 +19,36 @@ const digestBytes = 32;
 
 /** Memory for one recipe after another. */
 export class RecipeSpace {
+  readonly recipe = new GrowingBytes();
+  readonly sources = new GrowingBytes();
+}
+
+/** Bytes with room for more. */
+class GrowingBytes {
   bytes: Buffer<ArrayBuffer> = Buffer.from(new ArrayBuffer(64 * 1024));
+  /** Where the next byte goes. */
+  at = 0;
+
+  /** Makes room for `bytes` more. */
+  reserve(bytes: number): void {
+    if (this.at + bytes <= this.bytes.length) return;
+    const larger = Buffer.from(new ArrayBuffer(Math.max(2 * this.bytes.length, this.at + bytes)));
+    larger.set(this.bytes.subarray(0, this.at));
+    this.bytes = larger;
+  }
+
+  /** Adds a text and a byte of zeros. */
+  addText(text: string): void {
+    this.reserve(3 * text.length + 1);
+    this.at += this.bytes.write(text, this.at, "utf8");
+    this.bytes[this.at] = 0;
+    this.at += 1;
+  }
+
+  /** What was added. */
+  taken(): Uint8Array {
+    return this.bytes.subarray(0, this.at);
+  }
 }
 
 /** What a {@link RecipeWriter} has when it is done. */
@@ -28,14 +57,27 @@ export interface ShardRecipe {
    * sha256 in hex over all that the layer is made of; of the files' contents, over their sizes and digests.
    */
   readonly key: string;
-  /** Those bytes, as a copy. To be called before another recipe is begun, which takes their place. */
-  readonly copy: () => Uint8Array<ArrayBuffer>;
-  /** Paths in the tree whose contents go in, in their order. */
-  readonly contents: readonly string[];
+  /** Those bytes, until another recipe is begun: it takes their place. */
+  readonly bytes: () => Uint8Array;
+  /**
+   * Absolute paths of the files whose contents go in, in their order, each with a NUL behind it; until another recipe is
+   * begun. As bytes, since texts would live for as long as it takes to pack them: garbage that is not soon collected.
+   */
+  readonly sources: () => Uint8Array;
   /** Bytes of those contents. */
   readonly contentBytes: number;
   /** Members that are no directories. */
   readonly files: number;
+}
+
+/** What a {@link RecipeWriter} is to write. */
+export interface RecipeOptions {
+  /** Put before paths: clean, without a slash at its ends, or empty. */
+  readonly prefix: string;
+  readonly time: LayerTime;
+  readonly compression: LayerCompression;
+  /** The absolute path of a file of the tree. Without it the recipe has no sources. */
+  readonly locate: ((path: string) => string) | undefined;
 }
 
 /**
@@ -46,24 +88,22 @@ export interface ShardRecipe {
 export class RecipeWriter {
   readonly #prefix: string;
   readonly #time: LayerTime;
-  readonly #space: RecipeSpace;
-  #bytes: Buffer<ArrayBuffer>;
-  #at = 0;
-  #contents: string[] = [];
+  readonly #locate: ((path: string) => string) | undefined;
+  readonly #recipe: GrowingBytes;
+  readonly #sources: GrowingBytes;
   #contentBytes = 0;
   #files = 0;
 
-  /**
-   * `prefix` is put before paths: clean, without a slash at its ends, or empty. `space` is the memory that
-   * the recipe is written to: no other is under way there.
-   */
-  constructor(prefix: string, time: LayerTime, compression: LayerCompression, space: RecipeSpace) {
-    this.#space = space;
-    this.#bytes = space.bytes;
+  /** `space` is the memory that the recipe is written to: no other is under way there. */
+  constructor({ prefix, time, compression, locate }: RecipeOptions, space: RecipeSpace) {
+    this.#recipe = space.recipe;
+    this.#sources = space.sources;
+    this.#sources.at = 0;
     this.#prefix = prefix === "" ? "" : `${prefix}/`;
     this.#time = time;
+    this.#locate = locate;
     const seconds = time === "keep" ? madeSeconds : time.seconds;
-    this.#at = this.#bytes.write(`kiln-layer ${formatVersion} ${compression} ${seconds}\n`);
+    this.#recipe.at = this.#recipe.bytes.write(`kiln-layer ${formatVersion} ${compression} ${seconds}\n`);
   }
 
   /** Adds a directory on the way to the tree, by its path in the image, with mode 0755. */
@@ -87,11 +127,11 @@ export class RecipeWriter {
     const name = this.#prefix + entry.path;
     this.#text(name, type === TarType.HARD_LINK ? this.#prefix + entry.linkname : entry.linkname);
     if (isFile) {
-      if (this.#bytes.write(entry.sha256, this.#at, "hex") !== digestBytes) {
+      if (this.#recipe.bytes.write(entry.sha256, this.#recipe.at, "hex") !== digestBytes) {
         throw new TypeError(`the manifest has no digest of ${entry.path}`);
       }
-      this.#at += digestBytes;
-      this.#contents.push(entry.path);
+      this.#recipe.at += digestBytes;
+      if (this.#locate !== undefined) this.#sources.addText(this.#locate(entry.path));
       this.#contentBytes += entry.size;
     }
     this.#xattrs(type === TarType.HARD_LINK ? undefined : entry.xattrs);
@@ -100,11 +140,10 @@ export class RecipeWriter {
 
   /** The recipe; the writer cannot be used any more. */
   finish(): ShardRecipe {
-    const bytes = this.#bytes.subarray(0, this.#at);
     return {
-      key: createHash("sha256").update(bytes).digest("hex"),
-      copy: () => new Uint8Array(bytes),
-      contents: this.#contents,
+      key: createHash("sha256").update(this.#recipe.taken()).digest("hex"),
+      bytes: () => this.#recipe.taken(),
+      sources: () => this.#sources.taken(),
       contentBytes: this.#contentBytes,
       files: this.#files,
     };
@@ -118,9 +157,8 @@ export class RecipeWriter {
     devminor: number,
     time: bigint | undefined,
   ): void {
-    this.#reserve(fixedBytes);
-    const bytes = this.#bytes;
-    const at = this.#at;
+    this.#recipe.reserve(fixedBytes);
+    const { bytes, at } = this.#recipe;
     bytes[at] = type;
     bytes[at + 1] = time === undefined ? 0 : 1;
     bytes.writeUInt16LE(mode, at + 2);
@@ -129,17 +167,17 @@ export class RecipeWriter {
     bytes.writeUInt32LE(devminor, at + 16);
     bytes.writeBigInt64LE(time ?? 0n, at + 20);
     // Lengths of the texts, in the eight bytes that are left, come with them.
-    this.#at = at + 28;
+    this.#recipe.at = at + 28;
   }
 
   #text(name: string, linkname: string): void {
-    this.#reserve(8 + 3 * (name.length + linkname.length) + digestBytes + 2);
-    const bytes = this.#bytes;
-    const nameLength = bytes.write(name, this.#at + 8, "utf8");
-    const linkLength = linkname === "" ? 0 : bytes.write(linkname, this.#at + 8 + nameLength, "utf8");
-    bytes.writeUInt32LE(nameLength, this.#at);
-    bytes.writeUInt32LE(linkLength, this.#at + 4);
-    this.#at += 8 + nameLength + linkLength;
+    this.#recipe.reserve(8 + 3 * (name.length + linkname.length) + digestBytes + 2);
+    const bytes = this.#recipe.bytes;
+    const nameLength = bytes.write(name, this.#recipe.at + 8, "utf8");
+    const linkLength = linkname === "" ? 0 : bytes.write(linkname, this.#recipe.at + 8 + nameLength, "utf8");
+    bytes.writeUInt32LE(nameLength, this.#recipe.at);
+    bytes.writeUInt32LE(linkLength, this.#recipe.at + 4);
+    this.#recipe.at += 8 + nameLength + linkLength;
   }
 
   #xattrs(xattrs: ReadonlyMap<string, Uint8Array> | undefined): void {
@@ -148,27 +186,19 @@ export class RecipeWriter {
     const sorted = [...xattrs].map(([name, value]) => ({ name: Buffer.from(name), value }));
     sorted.sort((a, b) => a.name.compare(b.name));
     for (const { name, value } of sorted) {
-      this.#reserve(8 + name.length + value.length);
-      this.#bytes.writeUInt32LE(name.length, this.#at);
-      this.#bytes.writeUInt32LE(value.length, this.#at + 4);
-      this.#bytes.set(name, this.#at + 8);
-      this.#bytes.set(value, this.#at + 8 + name.length);
-      this.#at += 8 + name.length + value.length;
+      this.#recipe.reserve(8 + name.length + value.length);
+      this.#recipe.bytes.writeUInt32LE(name.length, this.#recipe.at);
+      this.#recipe.bytes.writeUInt32LE(value.length, this.#recipe.at + 4);
+      this.#recipe.bytes.set(name, this.#recipe.at + 8);
+      this.#recipe.bytes.set(value, this.#recipe.at + 8 + name.length);
+      this.#recipe.at += 8 + name.length + value.length;
     }
   }
 
   #writeUInt16(value: number): void {
-    this.#reserve(2);
-    this.#bytes.writeUInt16LE(value, this.#at);
-    this.#at += 2;
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#at + bytes <= this.#bytes.length) return;
-    const larger = Buffer.from(new ArrayBuffer(Math.max(2 * this.#bytes.length, this.#at + bytes)));
-    larger.set(this.#bytes.subarray(0, this.#at));
-    this.#bytes = larger;
-    this.#space.bytes = larger;
+    this.#recipe.reserve(2);
+    this.#recipe.bytes.writeUInt16LE(value, this.#recipe.at);
+    this.#recipe.at += 2;
   }
 }
 

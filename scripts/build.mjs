@@ -117,11 +117,15 @@ async function joinModules(from, to) {
     format: "esm",
     chunkFileNames: "shared/[name]-[hash].js",
     codeSplitting: {
-      groups: FILES.map(({ name }, index) => ({
-        name,
-        priority: FILES.length - index,
-        test: (id) => fileOf.get(id) === name,
-      })),
+      groups: [
+        ...FILES.map(({ name }, index) => ({
+          name,
+          priority: FILES.length - index,
+          test: (id) => fileOf.get(id) === name,
+        })),
+        // What speaks to daemons, by a name that shows where it is loaded.
+        { name: "grpc", priority: FILES.length + 1, test: /[\\/]node_modules[\\/]@(?:bufbuild|grpc)[\\/]/ },
+      ],
     },
   });
   await bundle.close();

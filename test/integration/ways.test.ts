@@ -1,7 +1,9 @@
-import { appendFileSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Image, ociLayout, registry as registryOutput } from "../../src/index.js";
+import { countingProxy } from "./support/counting-proxy.js";
 import { describeEachEngine, registry } from "./support/engines.js";
 import { fresh, pinned, type SeenBuild, Workbench } from "./support/rebuild.js";
 import { type ReadImage, readLayoutImage, readRegistryImage } from "./support/registry-image.js";
@@ -56,6 +58,36 @@ describeEachEngine("an image with a directory of 3,000 files", ({ name, address 
     const byLayers = await readLayoutImage(layers);
     expect(byLayers.manifest.layers.length).toBeGreaterThan(plainAfter.manifest.layers.length);
     expectSame(byLayers, plainAfter);
+  });
+
+  it("does not come back from the daemon where its layers are here, and its layout is whole", async () => {
+    const dir = bench.place("random");
+    mkdirSync(dir);
+    for (let file = 0; file < 1_000; file += 1) writeFileSync(join(dir, `f${file}`), `${file}\n`);
+    writeFileSync(join(dir, "random"), randomBytes(3_000_000));
+    await using proxy = await countingProxy(join(bench.dir, "daemon.sock"), address);
+    const near = new Workbench(proxy.address);
+    const image = Image.fromRegistry(await pinned("library/busybox", "1.36"))
+      .addLocalDir(dir, "/app", { copy: true })
+      .runCommands(`echo ${fresh()} > /after`);
+    const receivedBy = async (build: () => Promise<unknown>): Promise<number> => {
+      const before = proxy.received();
+      await build();
+      return proxy.received() - before;
+    };
+    try {
+      const [out, again, plainOut] = [near.place("out"), near.place("again"), near.place("off")];
+      const layers = await receivedBy(() => near.build(image, { outputs: [ociLayout(out)] }));
+      const known = await receivedBy(() => near.build(image, { outputs: [ociLayout(again)] }));
+      const byFile = await receivedBy(() => near.build(image, { outputs: [ociLayout(plainOut)] }, off));
+      // Base and command come from the daemon in any case.
+      expect(byFile - layers).toBeGreaterThan(2_900_000);
+      expect(byFile - known).toBeGreaterThan(2_900_000);
+      const wanted = await readLayoutImage(plainOut);
+      for (const place of [out, again]) expectSame(await readLayoutImage(place), wanted);
+    } finally {
+      near.remove();
+    }
   });
 
   it("is the same when its layers are put beside those that are there, without a solve", async () => {

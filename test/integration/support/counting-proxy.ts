@@ -9,19 +9,24 @@ export interface CountingProxy extends AsyncDisposable {
    * other requests may come over a connection that was kept.
    */
   readonly asked: () => number;
+  /** Bytes that came from the daemon so far. */
+  readonly received: () => number;
 }
 
-/** Listens on the unix socket `path` and passes everything on to the daemon at a `docker:///socket` address, and back. */
+/** Listens on the unix socket `path` and passes everything on to the daemon at a socket's address, and back. */
 export async function countingProxy(path: string, address: string): Promise<CountingProxy> {
-  const target = address.replace("docker://", "");
+  const { protocol, pathname: target } = new URL(address);
   const open = new Set<Socket>();
-  let asked = 0;
+  let [asked, received] = [0, 0];
   const server = createServer({ allowHalfOpen: true }, (near) => {
     asked += 1;
     near.on("data", (chunk: Buffer) => {
       if (/^(GET|HEAD|POST|PUT|DELETE) \//.test(chunk.toString("latin1", 0, 8))) asked += 1;
     });
     const far = connect({ path: target, allowHalfOpen: true });
+    far.on("data", (chunk: Buffer) => {
+      received += chunk.length;
+    });
     for (const socket of [near, far]) {
       open.add(socket);
       socket.on("error", () => {});
@@ -38,8 +43,9 @@ export async function countingProxy(path: string, address: string): Promise<Coun
     server.listen(path, resolve);
   });
   return {
-    address: `docker://${path}`,
+    address: `${protocol}//${path}`,
     asked: () => asked,
+    received: () => received,
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -49,6 +49,9 @@ const FILES = [
  */
 const joined = ["@bufbuild/protobuf", "@grpc/grpc-js", "protobufjs"];
 
+/** What people read stands in the declarations, and licences in a file of their own: half a megabyte less. */
+const COMMENTS = { annotation: true, jsdoc: false, legal: false };
+
 /** Modules of worker threads: `workerEntry` looks for them in `threads`. */
 const workers = ["cache/scan-worker", "layers/pack-worker"];
 
@@ -115,6 +118,7 @@ async function joinModules(from, to) {
   const { output } = await bundle.write({
     dir: to,
     format: "esm",
+    comments: COMMENTS,
     chunkFileNames: "shared/[name]-[hash].js",
     codeSplitting: {
       groups: [
@@ -133,7 +137,7 @@ async function joinModules(from, to) {
   for (const worker of workers) {
     const thread = await rolldown({ ...common, input: pathOf(worker) });
     const file = join(to, "threads", `${basename(worker)}.js`);
-    output.push(...(await thread.write({ file, format: "esm" })).output);
+    output.push(...(await thread.write({ file, format: "esm", comments: COMMENTS })).output);
     await thread.close();
   }
   writeFileSync(join(to, "THIRD-PARTY-NOTICES"), noticesOf(output));

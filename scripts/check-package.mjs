@@ -23,7 +23,7 @@ import { formatMessage } from "publint/utils";
  * Bytes. Raise a budget only together with a word on what it buys: the last raise was for the cache's index, layers that
  * are made here, explanations and forecasts, and small packages that are part of the files so that programs start sooner.
  */
-const BUDGET = { packed: 1_000_000, unpacked: 3_500_000 };
+const BUDGET = { packed: 1_000_000, unpacked: 3_800_000 };
 
 /** How many files a program loads at most that imports the package, and `kiln --version`: each costs time. */
 const LOADED = { ".": 4, "--version": 3 };

@@ -14,7 +14,7 @@ import { TreeVerifier, Verified, verifyShare } from "./verify-tree.js";
 export interface ManifestStore {
   /** Where it keeps them. Stores of one directory are one. Default: it is like no other. */
   readonly dir?: string | undefined;
-  /** `undefined` when there is none. The bytes are the caller's: they are written to. */
+  /** What was written; `undefined` when there is none, or it is damaged. The bytes are the caller's: they are written to. */
   readBytes(kind: "trees", key: string): Promise<Uint8Array | undefined>;
   /** The bytes are not copied, and must not be changed. */
   writeBytes(kind: "trees", key: string, bytes: Uint8Array): Promise<void>;
@@ -38,6 +38,11 @@ export interface ScanTreeOptions {
    * what such a tree will need. Not for every tree that has changed, nor for a scan that joins another one.
    */
   readonly onChanged?: (() => void) | undefined;
+  /**
+   * Gets what keeps the manifest for the next scan where that has time, as few files were read: to be called in the end.
+   * Default: it is kept before the scan resolves.
+   */
+  readonly later?: ((keep: () => Promise<void>) => void) | undefined;
 }
 
 /** What {@link scanTree} found. */
@@ -139,7 +144,9 @@ async function scan(
   const { digest, ...sums } = await sum(tree, scope, { pacer, signal });
   writeHeader(tree, { ...sums, scannedAt: startedAt, view: scope.view, scope: scope.digest });
   sealTree(tree, digest);
-  await index.writeBytes("trees", key, tree.bytes);
+  const keep = (): Promise<void> => index.writeBytes("trees", key, tree.bytes);
+  if (patched !== undefined && options.later !== undefined) options.later(keep);
+  else await keep();
   return { manifest: new TreeManifest(tree), filesRead, bytesRead, since };
 }
 

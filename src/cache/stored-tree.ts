@@ -1,11 +1,11 @@
 import { crc32 } from "node:zlib";
 
 /**
- * The file format of scanned trees, version 1. Everything is little-endian; offsets are in bytes.
+ * The file format of scanned trees, version 2. Everything is little-endian; offsets are in bytes.
  *
  *     0  "KILNTREE"
  *     8  u32  format version
- *    12  u32  crc32 of all bytes from 16 on
+ *    12  u32  crc32 of the bytes from 16 to 136: who keeps a tree sees to the rest, which takes as long to sum as to read
  *    16  u32  entries (E)            20  u32  directories (D)
  *    24  u32  bytes of names         28  u32  bytes of paths
  *    32  u32  bytes of link targets  36  u32  bytes of extras
@@ -35,7 +35,7 @@ import { crc32 } from "node:zlib";
  * directory is compared with the disk by a look at a few adjacent places, without an object for any file.
  */
 const MAGIC = "KILNTREE";
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 136;
 const CHECKED_FROM = 16;
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
@@ -250,11 +250,11 @@ export function writeHeader({ bytes, shape }: StoredTree, summary: TreeSummary):
 /** Writes digest and checksum, the last of an encoded tree. */
 export function sealTree({ bytes }: StoredTree, digest: Uint8Array): void {
   bytes.set(digest, 72);
-  bytes.writeUInt32LE(crc32(bytes.subarray(CHECKED_FROM)), 12);
+  bytes.writeUInt32LE(crc32(bytes.subarray(CHECKED_FROM, HEADER_BYTES)), 12);
 }
 
 /**
- * Reads an encoded tree; `undefined` for what is damaged, of another version or none at all.
+ * Reads an encoded tree, as it was written; `undefined` for one of another version, or cut off, or none at all.
  *
  * @param shared - Puts it where other threads see it.
  */
@@ -271,7 +271,7 @@ export function readStoredTree(
   ) as [number, number, number, number, number, number];
   const shape = { entries, directories, nameBytes, pathBytes, targetBytes, extraBytes };
   if (directories === 0 || encodedLength(shape) !== source.length) return undefined;
-  if (source.readUInt32LE(12) !== crc32(source.subarray(CHECKED_FROM))) return undefined;
+  if (source.readUInt32LE(12) !== crc32(source.subarray(CHECKED_FROM, HEADER_BYTES))) return undefined;
   if (!shared(entries) && source.byteOffset % 8 === 0 && source.length === source.buffer.byteLength) {
     return new StoredTree(source.buffer, shape);
   }

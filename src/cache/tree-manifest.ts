@@ -147,7 +147,7 @@ export class TreeManifest {
   }
 }
 
-/** Reads an encoded manifest; `undefined` for what is damaged, of another version or none at all. */
+/** Reads an encoded manifest, as it was written; `undefined` for one of another version, or cut off, or none at all. */
 export function decodeManifest(bytes: Uint8Array): TreeManifest | undefined {
   const stored = readStoredTree(bytes, () => false);
   return stored === undefined ? undefined : new TreeManifest(stored);

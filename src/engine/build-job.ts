@@ -4,6 +4,7 @@ import type { BuildEvent } from "../model/events.js";
 import type { Client } from "../solver/client.js";
 import type { BuildOptions } from "./build.js";
 import type { EngineSettings, Gathered } from "./gather.js";
+import type { LaterWork } from "./later-work.js";
 import type { ScannedInputs } from "./scan-inputs.js";
 
 /** What a build runs with. */
@@ -27,4 +28,5 @@ export interface BuildJob extends RunBuildContext {
   readonly gathered: Gathered;
   readonly scans: ScannedInputs;
   readonly startedAt: number;
+  readonly later: LaterWork;
 }

@@ -13,6 +13,7 @@ import type { BuildJob } from "./build-job.js";
 import { choosePlatform } from "./build-platform.js";
 import { type ForeseenWay, forecastBuild } from "./forecast-build.js";
 import { type EngineSettings, gather, withRootfs } from "./gather.js";
+import { LaterWork } from "./later-work.js";
 import { LayeredTrees } from "./layered-trees.js";
 import { compileChain, resolveFacts } from "./make-plan.js";
 import { openCache } from "./open-cache.js";
@@ -50,6 +51,7 @@ export async function planOnly(
   const session = openSession(client.connection, { services: services.services, sharedKey: hostname() });
   const job: BuildJob = {
     ...{ image, options, index, gathered, scans, engine, address, ref: randomId(), startedAt: Date.now() },
+    later: new LaterWork(),
     connect: async () => client,
     closed: new AbortController().signal,
     emit: () => {},

@@ -32,7 +32,9 @@ export class BuildRecorder {
   #identity: BuildIdentity | undefined;
   #facts: Facts | undefined;
   #copies: Plan["copies"] | undefined;
+  #isAsked = false;
   #judged: Promise<JudgedBuild> | undefined;
+  #kept: Promise<void> | undefined;
   #sentBytes = 0;
 
   constructor(job: BuildJob) {
@@ -43,6 +45,7 @@ export class BuildRecorder {
   identified(identity: BuildIdentity, facts: Facts): void {
     this.#identity = identity;
     this.#facts = facts;
+    this.#isAsked = false;
     this.#judged = undefined;
   }
 
@@ -52,11 +55,23 @@ export class BuildRecorder {
     this.#judged = undefined;
   }
 
-  /** Told that the daemon works now, and this process waits: time to find out what the build is to be compared with. */
-  waits(): void {
-    if (!this.#job.index.enabled || this.#facts === undefined) return;
-    this.#judged ??= this.#judge(this.#facts);
-    this.#judged.catch(() => {});
+  /** Told that the daemon is asked to build now. */
+  asked(): void {
+    this.#isAsked = true;
+  }
+
+  /**
+   * Told that the daemon has said something. Once it is asked to build it is at work then, and this process waits: time to
+   * find out what the build is to be compared with, and to keep what the next one will be compared with.
+   */
+  heard(): void {
+    const { index, later } = this.#job;
+    const facts = this.#facts;
+    if (!this.#isAsked || this.#judged !== undefined || !index.enabled || facts === undefined) return;
+    this.#judged = this.#judge(facts);
+    this.#kept = this.#judged.then(() => this.#keepContents(facts));
+    this.#kept.catch(() => {});
+    void later.run();
   }
 
   /** Told that bytes of local files were sent. */
@@ -126,7 +141,7 @@ export class BuildRecorder {
     if (facts === undefined) return build.steps;
     try {
       const { traits, causes: ofSteps } = await (this.#judged ?? this.#judge(facts));
-      await this.#keepContents(facts);
+      await (this.#kept ?? this.#keepContents(facts));
       const causes = explainSteps(build.steps, ofSteps);
       const steps = build.steps.map((step) => {
         const cause = causes.get(step.index);

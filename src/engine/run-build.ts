@@ -3,6 +3,7 @@ import type { BuildOptions, BuildResult } from "./build.js";
 import type { BuildJob, RunBuildContext } from "./build-job.js";
 import { gather } from "./gather.js";
 import { getReady } from "./get-ready.js";
+import { LaterWork } from "./later-work.js";
 import { openCache } from "./open-cache.js";
 import { phase } from "./phase.js";
 import { BuildRecorder } from "./record-build.js";
@@ -27,27 +28,30 @@ export async function runBuild(
   signal?.throwIfAborted();
   const index = openCache({ cacheDir: engine.cacheDir, env: engine.env });
   const found = await gather(image, options, engine);
-  const onChanged = (): void => getReady(image, found, context);
-  const scans: ScannedInputs = index.enabled
-    ? await scanInputs(found, { index, signal, onChanged })
-    : new Map();
-  const job: BuildJob = {
-    ...context,
-    image,
-    options,
-    index,
-    gathered: withScans(found, scans, (bytes) => recorder.sent(bytes)),
-    scans,
-    startedAt,
-  };
-  const recorder: BuildRecorder = new BuildRecorder(job);
-  const known = await knownBuild(job);
-  const answer = known && (await answerUnsolved(known.identity, job, known.platform));
-  if (typeof answer === "object") {
-    await recorder.verified(answer);
-    context.emit(phase("done", "everything is there already"));
-    return answer.result;
+  const later = new LaterWork();
+  try {
+    const scans: ScannedInputs = index.enabled
+      ? await scanInputs(found, {
+          ...{ index, signal },
+          onChanged: () => getReady(image, found, context),
+          later: (keep) => later.add(keep),
+        })
+      : new Map();
+    const job: BuildJob = {
+      ...{ ...context, image, options, index, scans, startedAt, later },
+      gathered: withScans(found, scans, (bytes) => recorder.sent(bytes)),
+    };
+    const recorder: BuildRecorder = new BuildRecorder(job);
+    const known = await knownBuild(job);
+    const answer = known && (await answerUnsolved(known.identity, job, known.platform));
+    if (typeof answer === "object") {
+      await recorder.verified(answer);
+      context.emit(phase("done", "everything is there already"));
+      return answer.result;
+    }
+    const { carryOut } = await import("./carry-out.js");
+    return await carryOut(job, recorder, known);
+  } finally {
+    await later.run();
   }
-  const { carryOut } = await import("./carry-out.js");
-  return carryOut(job, recorder, known);
 }

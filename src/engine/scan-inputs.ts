@@ -27,7 +27,7 @@ export type ScannedInputs = ReadonlyMap<string, ScannedInput>;
  */
 export async function scanInputs(
   gathered: Gathered,
-  options: Pick<ScanTreeOptions, "signal" | "onChanged"> & { readonly index: CacheIndex },
+  options: Pick<ScanTreeOptions, "signal" | "onChanged" | "later"> & { readonly index: CacheIndex },
 ): Promise<ScannedInputs> {
   const { needs, inputs } = gathered;
   const byName = new Map<string, ScannedInput>();

@@ -114,7 +114,10 @@ async function make(making: Making): Promise<Made> {
           blobAt: (digest) => wholeBlob(index, digest),
           solved: (session) => prepare(session, making, layers, blobVersions),
         },
-        (event) => build.hear(event),
+        (event) => {
+          build.recorder.heard();
+          build.hear(event);
+        },
       );
     } catch (error) {
       if (error instanceof NothingToSolve) return error.made;
@@ -201,6 +204,6 @@ async function prepare(
     throw new NothingToSolve({ outputs, answer: undefined });
   }
   build.emit(phase("solve", `building ${plan.steps.length} steps`));
-  recorder.waits();
+  recorder.asked();
   return { definition: plan.definition, config: plan.config };
 }

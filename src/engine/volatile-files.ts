@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { CacheIndex } from "../cache/cache-index.js";
-import { keepManifest } from "./kept-manifests.js";
 import type { ScannedInput } from "./scan-inputs.js";
 import { treeDiff } from "./tree-diffs.js";
 
@@ -34,7 +33,6 @@ export async function volatileFiles(
           ...changes.renamed.map(({ to }) => to),
         ];
   const all = [...new Set([...paths, ...changed])].slice(-volatileLimit);
-  await keepManifest(index, manifest);
   await index.write("volatile", record, { paths: all, last: manifest.digest });
   return new Set(all);
 }

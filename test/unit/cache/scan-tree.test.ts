@@ -4,6 +4,7 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -15,6 +16,7 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { openCacheIndex } from "../../../src/cache/cache-index.js";
 import type { ScanSource } from "../../../src/cache/scan-scope.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import { overlayTree } from "../../../src/fsutil/overlay-tree.js";
@@ -451,22 +453,65 @@ describe("the clock", () => {
 
 test("a damaged manifest is a scan from nothing", async () => {
   const root = temporaryTree({ "a/1": "one", "a/2": "two", l: { symlink: "a" } });
-  const { scan, index } = scanner(root);
+  const cacheDir = temporaryDirectory();
+  const key = "0123456789abcdef01234567";
+  const scan = () => {
+    const index = openCacheIndex({ cacheDir, env: {} });
+    return scanTree({ kind: "dir", root }, { index, key, now: later });
+  };
   const { digest } = (await scan()).manifest;
-  const good = index.kept.get("k") ?? Buffer.alloc(0);
+  const [name] = readdirSync(cacheDir, { recursive: true, encoding: "utf8" }).filter((each) =>
+    each.endsWith(`trees/${key}`),
+  );
+  const file = join(cacheDir, name ?? "");
+  const good = readFileSync(file);
   for (let at = 0; at < good.length; at += 97) {
     const bad = Buffer.from(good);
     bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
-    index.kept.set("k", bad);
+    writeFileSync(file, bad);
     const again = await scan();
     expect([at, again.filesRead, again.manifest.digest]).toEqual([at, 2, digest]);
+  }
+  const others = [good.subarray(0, 7), good.subarray(0, -1), Buffer.concat([good, Buffer.from([0])])];
+  for (const bytes of [...others, readFileSync(new URL(import.meta.url))]) {
+    writeFileSync(file, bytes);
+    expect((await scan()).filesRead).toBe(2);
+  }
+});
+
+test("a manifest whose header was damaged or cut off is a scan from nothing, whoever keeps it", async () => {
+  const root = temporaryTree({ "a/1": "one", "a/2": "two", l: { symlink: "a" } });
+  const { scan, index } = scanner(root);
+  await scan();
+  const good = index.kept.get("k") ?? Buffer.alloc(0);
+  for (let at = 0; at < 136; at += 1) {
+    const bad = Buffer.from(good);
+    bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
+    index.kept.set("k", bad);
+    expect([at, (await scan()).filesRead]).toEqual([at, 2]);
   }
   for (const length of [0, 7, 100, good.length - 1]) {
     index.kept.set("k", good.subarray(0, length));
     expect((await scan()).filesRead).toBe(2);
   }
-  index.kept.set("k", Buffer.concat([good, Buffer.from([0])]));
-  expect((await scan()).filesRead).toBe(2);
-  index.kept.set("k", readFileSync(new URL(import.meta.url)));
-  expect((await scan()).filesRead).toBe(2);
+});
+
+test("what few changes leave for the next scan may be kept later", async () => {
+  const root = temporaryTree({ "a/1": "one", "a/2": "two" });
+  const index = new MemoryStore();
+  const waiting: (() => Promise<void>)[] = [];
+  const scan = () =>
+    scanTree(
+      { kind: "dir", root },
+      { index, key: "k", now: later, later: (keep) => void waiting.push(keep) },
+    );
+  await scan();
+  // A whole walk is worth keeping at once.
+  expect([index.writes, waiting.length]).toEqual([1, 0]);
+  writeFileSync(join(root, "a/1"), "ONE");
+  const changed = await scan();
+  expect([index.writes, waiting.length]).toEqual([1, 1]);
+  expect(await scan()).toMatchObject({ filesRead: 1, manifest: { digest: changed.manifest.digest } });
+  for (const keep of waiting) await keep();
+  expect(await scan()).toMatchObject({ filesRead: 0, manifest: { digest: changed.manifest.digest } });
 });

@@ -64,7 +64,7 @@ describe("a manifest", () => {
     expect(decodeManifest(bytes.subarray(1))).toBeUndefined();
     expect(decodeManifest(new Uint8Array())).toBeUndefined();
     const newer = Buffer.from(bytes);
-    newer.writeUInt32LE(2, 8);
+    newer.writeUInt32LE(3, 8);
     expect(decodeManifest(newer)).toBeUndefined();
   });
 

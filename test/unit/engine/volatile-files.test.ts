@@ -5,6 +5,7 @@ import type { CacheIndex } from "../../../src/cache/cache-index.js";
 import { openCacheIndex } from "../../../src/cache/cache-index.js";
 import { scanTree } from "../../../src/cache/scan-tree.js";
 import type { TreeManifest } from "../../../src/cache/tree-manifest.js";
+import { keepManifest } from "../../../src/engine/kept-manifests.js";
 import { bytesToUpload, noteUpload } from "../../../src/engine/upload-record.js";
 import { volatileFiles } from "../../../src/engine/volatile-files.js";
 import { temporaryDirectory } from "../fsutil/temporary-tree.js";
@@ -19,9 +20,12 @@ function scene(): {
   mkdirSync(root);
   for (let file = 0; file < 300; file += 1) writeFileSync(join(root, `f${file}`), `content ${file}`);
   const index = openCacheIndex({ cacheDir: join(dir, "cache"), env: {} });
-  const scan = async (): Promise<TreeManifest> =>
-    (await scanTree({ kind: "dir", root }, { index, key: "0123456789abcdef01234567", threads: "off" }))
-      .manifest;
+  const scan = async (): Promise<TreeManifest> => {
+    const options = { index, key: "0123456789abcdef01234567", threads: "off" } as const;
+    const { manifest } = await scanTree({ kind: "dir", root }, options);
+    await keepManifest(index, manifest);
+    return manifest;
+  };
   return { root, index, scan };
 }
 

@@ -92,7 +92,7 @@ function statAt(numbers: Float64Array, index: number): EntryStat {
 }
 
 /** Runs a generator to its end at once. */
-function settle<T>(work: Generator<void, T, void>): T {
+export function settle<T>(work: Generator<void, T, void>): T {
   for (;;) {
     const step = work.next();
     if (step.done === true) return step.value;

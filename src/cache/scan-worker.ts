@@ -1,6 +1,6 @@
 import { TreeFilter } from "../fsutil/tree-filter.js";
 import { serveWorker } from "../internal/worker-pool.js";
-import { type HashBatch, type HashedBatch, hashBatch } from "./hash-batch.js";
+import { type HashBatch, type HashedBatch, hashBatch, settle } from "./hash-batch.js";
 import { FileHasher } from "./hash-file.js";
 import { StoredTree, type TreeShape } from "./stored-tree.js";
 import { type SumPlace, sumTree, type TreeSums } from "./tree-digest.js";
@@ -38,7 +38,7 @@ export const worker = serveWorker<ScanTask, ScanAnswer>(
       return hashBatch(task, hasher);
     }
     const tree = new StoredTree(task.memory, task.shape);
-    if (task.kind === "sum") return sumAtOnce(tree, task);
+    if (task.kind === "sum") return settle(sumTree(tree, task));
     Atomics.add(task.next, 1, 1);
     const filter = task.exclude.length > 0 ? new TreeFilter([], task.exclude) : undefined;
     const verifier = new TreeVerifier(tree, task.place, filter);
@@ -52,8 +52,3 @@ export const worker = serveWorker<ScanTask, ScanAnswer>(
           ({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []),
         ),
 );
-
-function sumAtOnce(tree: StoredTree, place: SumPlace): TreeSums {
-  const work = sumTree(tree, place);
-  for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
-}

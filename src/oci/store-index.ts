@@ -22,14 +22,19 @@ const marker = JSON.stringify({ imageLayoutVersion: "1.0.0" });
  * is not known, and with `ERR_KILN_FILE_UNREADABLE`.
  */
 export async function readStoreIndex(dir: string): Promise<ImageIndex | undefined> {
-  const version = await readIfThere(join(dir, "oci-layout"));
+  const layout = join(dir, "oci-layout");
+  let version = await readIfThere(layout);
   if (version === undefined) {
     const foreign = (await namesIn(dir)).find((name) => !beginnings.has(name) && !name.endsWith(".tmp"));
     if (foreign === undefined) return undefined;
-    throw invalid(
-      `${dir} is no store of images: it holds ${foreign} and has no file oci-layout`,
-      "Choose another directory.",
-    );
+    // Missing a moment ago, it may have been made between the two looks.
+    version = await readIfThere(layout);
+    if (version === undefined) {
+      throw invalid(
+        `${dir} is no store of images: it holds ${foreign} and has no file oci-layout`,
+        "Choose another directory.",
+      );
+    }
   }
   if (memberOf(parse(version), "imageLayoutVersion") !== "1.0.0") {
     throw invalid(`the store of images in ${dir}: oci-layout names no version that is known`, setAside(dir));

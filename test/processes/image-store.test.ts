@@ -43,6 +43,7 @@ it("many processes that are killed while they publish and remove leave a store t
     }`;
   const errors: string[] = [];
   let turns = 0;
+  const closed: Promise<unknown>[] = [];
   const start = (who: number): ChildProcess => {
     const args = ["--input-type=module", "-e", script, dir, source, String(who)];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -50,6 +51,7 @@ it("many processes that are killed while they publish and remove leave a store t
       turns += String(data).length;
     });
     child.stderr?.on("data", (data) => errors.push(String(data)));
+    closed.push(once(child, "close"));
     return child;
   };
   const store = await ImageStore.open(dir);
@@ -64,10 +66,8 @@ it("many processes that are killed while they publish and remove leave a store t
     children = children.map((child, index) => (index === who ? start(who) : child));
     for (const image of await store.list()) expect(image.problem).toBeUndefined();
   }
-  for (const child of children) {
-    child.kill("SIGKILL");
-    await once(child, "close");
-  }
+  for (const child of children) child.kill("SIGKILL");
+  await Promise.all(closed);
   expect(errors).toEqual([]);
   const images = await (await ImageStore.open(dir)).list();
   expect(images.map(({ name }) => name)).toEqual(expect.arrayContaining(["app-0:latest", "app-1:latest"]));

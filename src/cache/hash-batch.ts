@@ -1,3 +1,4 @@
+import { runAtOnce } from "../internal/run-at-once.js";
 import type { FileHasher, FileMark, HashedFile } from "./hash-file.js";
 import type { EntryStat } from "./tree-builder.js";
 
@@ -45,7 +46,7 @@ export function hashBatch({ paths, marks }: HashBatch, hasher: FileHasher): Hash
   const sha256 = Buffer.alloc(32 * count);
   const codes: [number, string][] = [];
   for (const [index, absolute] of absolutes.entries()) {
-    const result = settle(hasher.hash(absolute, statAt(marks, index)));
+    const result = runAtOnce(hasher.hash(absolute, statAt(marks, index)));
     kinds[index] = KINDS.indexOf(result.kind);
     if (result.kind === "unreadable") codes.push([index, result.code]);
     if (result.kind !== "hashed") continue;
@@ -89,12 +90,4 @@ function statAt(numbers: Float64Array, index: number): EntryStat {
     uid: numbers[at + 6] ?? 0,
     gid: numbers[at + 7] ?? 0,
   };
-}
-
-/** Runs a generator to its end at once. */
-export function settle<T>(work: Generator<void, T, void>): T {
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return step.value;
-  }
 }

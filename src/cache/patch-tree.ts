@@ -69,16 +69,8 @@ export async function patchTree(
   options: PatchTreeOptions,
 ): Promise<PatchedTree | undefined> {
   const { scope, answers, startedAt, pacer, signal } = options;
-  const paced = async <T>(work: Generator<void, T, void>): Promise<T> => {
-    for (let step = work.next(); ; step = work.next()) {
-      if (step.done === true) return step.value;
-      if (!pacer.due()) continue;
-      await pacer.rest();
-      signal.throwIfAborted();
-    }
-  };
   const directories = [...answers.keys()].filter((directory) => answers[directory] !== Verified.SAME);
-  const found = await paced(findChanges(tree, scope, directories));
+  const found = await pacer.drive(findChanges(tree, scope, directories), signal);
   if (found === undefined || (await haveXattrs(found, scope, signal))) return undefined;
   const hasher = new FileHasher();
   const fresh: Fresh[] = [];
@@ -90,7 +82,7 @@ export async function patchTree(
       fresh.push({ entry, path, stat, mtimeNs: exact.mtimeNs, sha256: undefined });
       continue;
     }
-    const result = await paced(hasher.hash(absolute, stat));
+    const result = await pacer.drive(hasher.hash(absolute, stat), signal);
     if (result.kind !== "hashed") return undefined;
     filesRead += 1;
     bytesRead += result.bytesRead;

@@ -177,11 +177,7 @@ async function verify(
   };
   const helpers = inThreads ? startHelpers(tree, scope, { ...share, signal }) : undefined;
   try {
-    for (const _ of verifyShare(new TreeVerifier(tree, scope, scope.filter), share)) {
-      if (!pacer.due()) continue;
-      await pacer.rest();
-      signal.throwIfAborted();
-    }
+    await pacer.drive(verifyShare(new TreeVerifier(tree, scope, scope.filter), share), signal);
     // A thread that took a directory is about to answer. One that has not begun is not waited for.
     if (share.answers.includes(0)) await helpers?.done;
   } finally {
@@ -208,13 +204,7 @@ async function sum(
     // Where a thread cannot be started, it takes longer, no more.
     if (sums !== undefined && "digest" in sums) return sums;
   }
-  const work = sumTree(tree, { view, prefix });
-  for (let step = work.next(); ; step = work.next()) {
-    if (step.done === true) return step.value;
-    if (!pacer.due()) continue;
-    await pacer.rest();
-    signal.throwIfAborted();
-  }
+  return await pacer.drive(sumTree(tree, { view, prefix }), signal);
 }
 
 function startHelpers(

@@ -1,6 +1,7 @@
 import { TreeFilter } from "../fsutil/tree-filter.js";
+import { runAtOnce } from "../internal/run-at-once.js";
 import { serveWorker } from "../internal/worker-pool.js";
-import { type HashBatch, type HashedBatch, hashBatch, settle } from "./hash-batch.js";
+import { type HashBatch, type HashedBatch, hashBatch } from "./hash-batch.js";
 import { FileHasher } from "./hash-file.js";
 import { StoredTree, type TreeShape } from "./stored-tree.js";
 import { type SumPlace, sumTree, type TreeSums } from "./tree-digest.js";
@@ -38,11 +39,11 @@ export const worker = serveWorker<ScanTask, ScanAnswer>(
       return hashBatch(task, hasher);
     }
     const tree = new StoredTree(task.memory, task.shape);
-    if (task.kind === "sum") return settle(sumTree(tree, task));
+    if (task.kind === "sum") return runAtOnce(sumTree(tree, task));
     Atomics.add(task.next, 1, 1);
     const filter = task.exclude.length > 0 ? new TreeFilter([], task.exclude) : undefined;
     const verifier = new TreeVerifier(tree, task.place, filter);
-    for (const _ of verifyShare(verifier, task));
+    runAtOnce(verifyShare(verifier, task));
     return undefined;
   },
   (answer) =>

@@ -27,4 +27,15 @@ export class Pacer {
   begin(): void {
     this.#deadline = performance.now() + SLICE_MS;
   }
+
+  /** Runs work that pauses often to its end, in slices. Rejects with what it throws, or between slices the signal's reason. */
+  async drive<T>(work: Generator<void, T, void>, signal: AbortSignal): Promise<T> {
+    for (;;) {
+      const step = work.next();
+      if (step.done === true) return step.value;
+      if (!this.due()) continue;
+      await this.rest();
+      signal.throwIfAborted();
+    }
+  }
 }

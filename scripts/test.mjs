@@ -182,7 +182,9 @@ function count({ testResults }, engine) {
       const known = counted.get(key);
       if (outcome === "failed") {
         clean = false;
-        failures.push({ what: `${file} > ${fullName}`, message: (failureMessages ?? []).join("\n") });
+        // The runner's report has a stand-in where a test ran out of its time.
+        const message = (failureMessages ?? []).join("\n").replaceAll("STACK_TRACE_ERROR", "out of time");
+        failures.push({ what: `${file} > ${fullName}`, message });
       } else if (outcome !== "passed" && known === undefined) {
         console.log(`skipped: ${fullName}${meta?.reason === undefined ? "" : `: ${meta.reason}`}`);
       }

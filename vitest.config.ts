@@ -83,7 +83,7 @@ export default defineConfig({
           include: [
             "test/soak/**/*.test.ts",
             "test/integration/{python-steps,to-dockerfile}.test.ts",
-            "test/unit/cache/cache-index.test.ts",
+            "test/unit/cache/records/cache-index.test.ts",
             "test/unit/fsutil/{round-trip,tree-filter}.test.ts",
             "test/unit/session/secret-masks.test.ts",
             "test/unit/llb/{definition-json,depth,encode-op,rewrite-execs,rewrite-sources}.test.ts",

@@ -53,7 +53,7 @@ const joined = ["@bufbuild/protobuf", "@grpc/grpc-js", "protobufjs"];
 const COMMENTS = { annotation: true, jsdoc: false, legal: false };
 
 /** Modules of worker threads: `workerEntry` looks for them in `threads`. */
-const workers = ["cache/scan-worker", "layers/pack-worker"];
+const workers = ["cache/trees/scan-worker", "layers/pack-worker"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");

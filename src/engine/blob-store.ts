@@ -1,5 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import type { BlobCache } from "../cache/blob-cache.js";
+import type { BlobCache } from "../cache/records/blob-cache.js";
 import { isMissing } from "../fsutil/file-errors.js";
 import { isBlobWhole } from "../oci/blob-file.js";
 import type { Digest } from "../oci/digest.js";

@@ -1,4 +1,4 @@
-import type { SharedRunCodecs } from "../cache/run-journal.js";
+import type { SharedRunCodecs } from "../cache/sharing/run-journal.js";
 import { fromJsonData, toJsonData } from "../internal/rich-json.js";
 import type { BuildEvent } from "../model/events.js";
 import { decodeError, encodeError } from "../solver/solve-error-json.js";

@@ -1,4 +1,4 @@
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import type { Chain } from "../image/define-step.js";
 import type { BuildEvent } from "../model/events.js";
 import type { Client } from "../solver/client.js";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { relative } from "node:path";
-import { findPrevious } from "../cache/find-previous.js";
-import { recentBuilds } from "../cache/recent-builds.js";
-import type { JudgeOptions } from "../cache/step-causes.js";
+import { findPrevious } from "../cache/explain/find-previous.js";
+import type { JudgeOptions } from "../cache/explain/step-causes.js";
+import { recentBuilds } from "../cache/records/recent-builds.js";
 import { fingerprintsOf, forcedFrom } from "../image/fingerprints.js";
 import { packageVersion } from "../internal/package-version.js";
 import type { Facts } from "../model/facts.js";

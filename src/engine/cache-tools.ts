@@ -1,14 +1,14 @@
 import { homedir } from "node:os";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { cacheDirectory } from "../internal/cache-directory.js";
 import { openCache } from "./open-cache.js";
 
-export type { CacheIndex } from "../cache/cache-index.js";
-export { exportIndex } from "../cache/export-index.js";
-export { type IndexUse, indexUse } from "../cache/index-use.js";
-export { listBuilds } from "../cache/list-builds.js";
-export { type PruneResult, pruneIndex } from "../cache/prune-index.js";
-export { type VerifyResult, verifyIndex } from "../cache/verify-index.js";
+export type { CacheIndex } from "../cache/records/cache-index.js";
+export { exportIndex } from "../cache/records/export-index.js";
+export { type IndexUse, indexUse } from "../cache/records/index-use.js";
+export { listBuilds } from "../cache/records/list-builds.js";
+export { type PruneResult, pruneIndex } from "../cache/records/prune-index.js";
+export { type VerifyResult, verifyIndex } from "../cache/records/verify-index.js";
 
 /**
  * Opens this user's cache: that of `KILN_CACHE_DIR` or the user's cache directory.

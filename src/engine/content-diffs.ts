@@ -1,5 +1,5 @@
-import type { CacheIndex } from "../cache/cache-index.js";
-import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
+import type { TreeManifest } from "../cache/trees/tree-manifest.js";
 import { maskText } from "../image/lint/find-secrets.js";
 import type { StepInput } from "../model/step-input.js";
 import type { TreeDiff } from "../model/tree-diff.js";

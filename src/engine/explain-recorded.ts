@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import type { ContentDiffs } from "../cache/input-changes.js";
+import type { ContentDiffs } from "../cache/explain/input-changes.js";
 import { cacheDirectory } from "../internal/cache-directory.js";
 import type { Explanation } from "../model/explanation.js";
 import { contentDiffs } from "./content-diffs.js";

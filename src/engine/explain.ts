@@ -1,6 +1,6 @@
-import { explainChanges } from "../cache/explain.js";
-import type { ContentDiffs } from "../cache/input-changes.js";
-import { asStoredBuild } from "../cache/stored-build.js";
+import { explainChanges } from "../cache/explain/explain.js";
+import type { ContentDiffs } from "../cache/explain/input-changes.js";
+import { asStoredBuild } from "../cache/records/stored-build.js";
 import { KilnError } from "../errors.js";
 import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { ExplainedBuild, ExplainedStep, Explanation } from "../model/explanation.js";

@@ -1,4 +1,4 @@
-import { forecastSteps } from "../cache/forecast.js";
+import { forecastSteps } from "../cache/explain/forecast.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import type { Facts } from "../model/facts.js";
 import type { Forecast, TreeForecast } from "../model/forecast.js";

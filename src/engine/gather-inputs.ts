@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { ScanSource } from "../cache/scan-scope.js";
+import type { ScanSource } from "../cache/trees/scan-scope.js";
 import { KilnError } from "../errors.js";
 import { parseIgnoreFile } from "../fsutil/ignore-file.js";
 import { overlayTree } from "../fsutil/overlay-tree.js";

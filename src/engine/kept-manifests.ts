@@ -1,5 +1,5 @@
-import type { CacheIndex } from "../cache/cache-index.js";
-import { decodeManifest, encodeManifest, type TreeManifest } from "../cache/tree-manifest.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
+import { decodeManifest, encodeManifest, type TreeManifest } from "../cache/trees/tree-manifest.js";
 import { digestHex, isDigest } from "../oci/digest.js";
 
 /** A tree's manifest by its digest, if the index has kept it. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import type { BaseFact, RegistryBaseFact } from "../model/facts.js";
 import type { Needs, RegistryBaseNeed } from "../model/needs.js";
 import { formatPlatform, type Platform } from "../oci/platform.js";

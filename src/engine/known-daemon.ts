@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { fromJsonData, toJsonData } from "../internal/rich-json.js";
 import type { DaemonFacts } from "../model/daemon.js";
 

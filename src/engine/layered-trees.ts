@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { KilnError } from "../errors.js";
 import type { LayersQuestion } from "../image/layers-question.js";
 import type { LayerBlob } from "../layers/layer-sink.js";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import type { FileVersion } from "../internal/file-version.js";
 import type { Output } from "../solver/outputs.js";
 import { type OutputStamp, readStamps } from "./output-stamp.js";

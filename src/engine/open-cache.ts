@@ -1,4 +1,4 @@
-import { type CacheIndex, openCacheIndex } from "../cache/cache-index.js";
+import { type CacheIndex, openCacheIndex } from "../cache/records/cache-index.js";
 import { checkRootfs, keptRootfs, rootfsPlaces } from "../layers/kept-rootfs.js";
 
 /** How {@link openCache} finds the cache. */

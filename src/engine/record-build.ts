@@ -1,5 +1,5 @@
-import { explainSteps } from "../cache/explain.js";
-import { type StepCauses, stepCauses } from "../cache/step-causes.js";
+import { explainSteps } from "../cache/explain/explain.js";
+import { type StepCauses, stepCauses } from "../cache/explain/step-causes.js";
 import type { StepRecord, StoredBuild } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";

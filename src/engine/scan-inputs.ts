@@ -1,7 +1,7 @@
-import type { CacheIndex } from "../cache/cache-index.js";
-import { manifestTree } from "../cache/manifest-tree.js";
-import { type ScanTreeOptions, scanTree } from "../cache/scan-tree.js";
-import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
+import { manifestTree } from "../cache/trees/manifest-tree.js";
+import { type ScanTreeOptions, scanTree } from "../cache/trees/scan-tree.js";
+import type { TreeManifest } from "../cache/trees/tree-manifest.js";
 import type { Tree } from "../fsutil/tree.js";
 import type { Gathered } from "./gather.js";
 import { learnDiff } from "./tree-diffs.js";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { isRegularMode } from "../fsutil/file-mode.js";
 import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import type { PackedTree, SettledShard } from "../layers/pack-tree.js";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { sharedRun } from "../cache/shared-run.js";
+import { sharedRun } from "../cache/sharing/shared-run.js";
 import { KilnError } from "../errors.js";
 import { createDeferred } from "../internal/deferred.js";
 import type { BuildEvent } from "../model/events.js";

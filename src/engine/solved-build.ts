@@ -1,4 +1,4 @@
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { randomId } from "../internal/random-id.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import type { FrontendFact } from "../model/facts.js";

@@ -1,7 +1,7 @@
-import type { CacheIndex } from "../cache/cache-index.js";
-import { diffManifests, type ManifestDiff } from "../cache/diff-manifests.js";
-import type { SinceLastScan } from "../cache/patch-tree.js";
-import type { TreeManifest } from "../cache/tree-manifest.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
+import { diffManifests, type ManifestDiff } from "../cache/trees/diff-manifests.js";
+import type { SinceLastScan } from "../cache/trees/patch-tree.js";
+import type { TreeManifest } from "../cache/trees/tree-manifest.js";
 import type { ManifestEntry } from "../fsutil/manifest-entry.js";
 import { keptManifest } from "./kept-manifests.js";
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { keepManifest, keptManifest } from "./kept-manifests.js";
 import type { ScannedInput } from "./scan-inputs.js";
 

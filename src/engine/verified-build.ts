@@ -1,4 +1,4 @@
-import type { CacheIndex } from "../cache/cache-index.js";
+import type { CacheIndex } from "../cache/records/cache-index.js";
 import { compile } from "../image/compile.js";
 import type { OutputRecord, StepRecord } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openCacheIndex } from "../../src/cache/cache-index.js";
+import { openCacheIndex } from "../../src/cache/records/cache-index.js";
 import { Image, ociLayout } from "../../src/index.js";
 import { sha256 } from "../../src/oci/digest.js";
 import type { DescribedImage } from "../../src/solver/image-manifest.js";

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { TreeWalk } from "../../src/cache/tree-walk.js";
+import { TreeWalk } from "../../src/cache/trees/tree-walk.js";
 import { Engine, Image, ociLayout } from "../../src/index.js";
 import { WorkerPool } from "../../src/internal/worker-pool.js";
 import { baseLayout, describeOneEngine } from "./support/engines.js";

@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { mkdirSync, renameSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { ScanSource } from "../../src/cache/scan-scope.js";
-import { scanTree } from "../../src/cache/scan-tree.js";
+import type { ScanSource } from "../../src/cache/trees/scan-scope.js";
+import { scanTree } from "../../src/cache/trees/scan-tree.js";
 import { openTree } from "../../src/fsutil/tree.js";
-import { expectedEntries } from "../unit/cache/expected-tree.js";
-import { later, MemoryStore } from "../unit/cache/memory-store.js";
+import { expectedEntries } from "../unit/cache/trees/expected-tree.js";
+import { later, MemoryStore } from "../unit/cache/trees/memory-store.js";
 import { skipUnless } from "../unit/fsutil/skip-unless.js";
 import { temporaryTree } from "../unit/fsutil/temporary-tree.js";
 

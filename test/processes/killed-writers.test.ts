@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openCacheIndex } from "../../src/cache/cache-index.js";
-import { pruneIndex } from "../../src/cache/prune-index.js";
-import { verifyIndex } from "../../src/cache/verify-index.js";
+import { openCacheIndex } from "../../src/cache/records/cache-index.js";
+import { pruneIndex } from "../../src/cache/records/prune-index.js";
+import { verifyIndex } from "../../src/cache/records/verify-index.js";
 import { bundleModule } from "../unit/internal/bundle-module.js";
 import { killWriters } from "./killed-writers.js";
 

@@ -6,9 +6,9 @@ import type { Readable } from "node:stream";
 import { PassThrough } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import { openCacheIndex } from "../../src/cache/cache-index.js";
-import { exportIndex } from "../../src/cache/export-index.js";
-import { verifyIndex } from "../../src/cache/verify-index.js";
+import { openCacheIndex } from "../../src/cache/records/cache-index.js";
+import { exportIndex } from "../../src/cache/records/export-index.js";
+import { verifyIndex } from "../../src/cache/records/verify-index.js";
 
 /** What a writer said before it was killed. */
 interface Acknowledged {

@@ -12,10 +12,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { scanTree } from "../../src/cache/scan-tree.js";
+import { scanTree } from "../../src/cache/trees/scan-tree.js";
 import { openTree } from "../../src/fsutil/tree.js";
-import { expectedEntries } from "../unit/cache/expected-tree.js";
-import { later, MemoryStore } from "../unit/cache/memory-store.js";
+import { expectedEntries } from "../unit/cache/trees/expected-tree.js";
+import { later, MemoryStore } from "../unit/cache/trees/memory-store.js";
 import { temporaryDirectory } from "../unit/fsutil/temporary-tree.js";
 
 const STEPS = 30;

@@ -12,14 +12,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { packBatch, resultAt } from "../../src/cache/hash-batch.js";
-import { type ScanTreeOptions, scanTree } from "../../src/cache/scan-tree.js";
-import type { ScanAnswer, ScanTask } from "../../src/cache/scan-worker.js";
-import { StoredTree } from "../../src/cache/stored-tree.js";
-import { Verified } from "../../src/cache/verify-tree.js";
+import { packBatch, resultAt } from "../../src/cache/trees/hash-batch.js";
+import { type ScanTreeOptions, scanTree } from "../../src/cache/trees/scan-tree.js";
+import type { ScanAnswer, ScanTask } from "../../src/cache/trees/scan-worker.js";
+import { StoredTree } from "../../src/cache/trees/stored-tree.js";
+import { Verified } from "../../src/cache/trees/verify-tree.js";
 import { WorkerPool } from "../../src/internal/worker-pool.js";
 import { WorkerThreads } from "../../src/internal/worker-threads.js";
-import { later, MemoryStore } from "../unit/cache/memory-store.js";
+import { later, MemoryStore } from "../unit/cache/trees/memory-store.js";
 
 const FILES = 3000;
 /** A thread that runs from sources compiles them first. */
@@ -84,7 +84,7 @@ test("the event loop turns while thousands of files and a large one are read in 
 test("the thread's own module reads files and compares directories", { timeout: PATIENTLY }, async () => {
   const one = new WorkerThreads({ size: 1 });
   onTestFinished(() => one.close());
-  const entry = new URL("../../src/cache/scan-worker.ts", import.meta.url);
+  const entry = new URL("../../src/cache/trees/scan-worker.ts", import.meta.url);
   const threads = new WorkerPool<ScanTask, ScanAnswer>(entry, one);
   const absolute = join(root, "d1/f1");
   const missing = { absolute: `${absolute}-none`, mark: lstatSync(absolute) };
@@ -114,7 +114,7 @@ test("the thread's own module reads files and compares directories", { timeout: 
 test("the thread's own module sums up a tree where it lies", { timeout: PATIENTLY }, async () => {
   const one = new WorkerThreads({ size: 1 });
   onTestFinished(() => one.close());
-  const entry = new URL("../../src/cache/scan-worker.ts", import.meta.url);
+  const entry = new URL("../../src/cache/trees/scan-worker.ts", import.meta.url);
   const threads = new WorkerPool<ScanTask, ScanAnswer>(entry, one);
   const { manifest } = await scan({ threads: "off" });
   const { bytes, shape, view } = manifest.stored;

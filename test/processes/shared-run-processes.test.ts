@@ -13,7 +13,7 @@ const children: Child[] = [];
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "kiln-shared-"));
-  const module = await bundleModule("cache/shared-run.ts", home);
+  const module = await bundleModule("cache/sharing/shared-run.ts", home);
   script = join(home, "child.mjs");
   writeFileSync(
     script,

@@ -3,9 +3,13 @@ import { appendFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { EventRetention } from "../../src/cache/event-history.js";
-import { RunJournal } from "../../src/cache/run-journal.js";
-import { type SharedRunOptions, type SharedRunResult, sharedRun } from "../../src/cache/shared-run.js";
+import type { EventRetention } from "../../src/cache/sharing/event-history.js";
+import { RunJournal } from "../../src/cache/sharing/run-journal.js";
+import {
+  type SharedRunOptions,
+  type SharedRunResult,
+  sharedRun,
+} from "../../src/cache/sharing/shared-run.js";
 import { createDeferred } from "../../src/internal/deferred.js";
 import { processMark } from "../../src/internal/process-mark.js";
 

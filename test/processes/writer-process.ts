@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFileSync, writeSync } from "node:fs";
-import { openCacheIndex } from "../../src/cache/cache-index.js";
+import { openCacheIndex } from "../../src/cache/records/cache-index.js";
 
 /**
  * A process that writes records and blobs without an end. Each line on standard output acknowledges one that is written:

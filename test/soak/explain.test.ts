@@ -7,7 +7,7 @@ import { carryOutEdit, possibleEdits } from "../integration/support/carry-out-ed
 import { describeEachEngine, engines } from "../integration/support/engines.js";
 import { alike, causesOf, Stage } from "../integration/support/stage.js";
 import { StandInBases } from "../integration/support/stand-in-bases.js";
-import { plain } from "../unit/cache/edits.js";
+import { plain } from "../unit/cache/explain/edits.js";
 
 let dir: string;
 let bases: StandInBases;

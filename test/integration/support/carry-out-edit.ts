@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { type Edit, edits, plain } from "../../unit/cache/edits.js";
+import { type Edit, edits, plain } from "../../unit/cache/explain/edits.js";
 import { causesOf, Stage, type StageOptions } from "./stage.js";
 
 /** Edits that are much like others: `npm run soak` carries them out. */

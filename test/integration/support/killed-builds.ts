@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import { openCacheIndex } from "../../../src/cache/cache-index.js";
-import { verifyIndex } from "../../../src/cache/verify-index.js";
+import { openCacheIndex } from "../../../src/cache/records/cache-index.js";
+import { verifyIndex } from "../../../src/cache/records/verify-index.js";
 import {
   type BuildResult,
   Engine,

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { needsOf } from "../../../src/image/needs-of.js";
 import { type BuildOptions, type BuildResult, Engine } from "../../../src/index.js";
 import type { Cause } from "../../../src/model/cause.js";
-import type { Scene, SceneFile, World } from "../../unit/cache/scene.js";
+import type { Scene, SceneFile, World } from "../../unit/cache/explain/scene.js";
 import type { StandInBases } from "./stand-in-bases.js";
 
 /** Where scenes are carried out by a real daemon, with bases, an index and a working directory of their own. */

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type CacheIndex, openCacheIndex } from "../../../src/cache/cache-index.js";
+import { type CacheIndex, openCacheIndex } from "../../../src/cache/records/cache-index.js";
 import { main } from "../../../src/cli/program.js";
 import type { StoredBuild } from "../../../src/model/build-record.js";
 

@@ -9,8 +9,8 @@ import { explainBuilds, type RecordedBuilds } from "../../../src/engine/explain.
 import { Image } from "../../../src/image/image.js";
 import type { StoredBuild } from "../../../src/model/build-record.js";
 import type { Forecast } from "../../../src/model/forecast.js";
-import { Recorder } from "../cache/recorder.js";
-import type { Scene } from "../cache/scene.js";
+import { Recorder } from "../cache/explain/recorder.js";
+import type { Scene } from "../cache/explain/scene.js";
 
 const scene = (command: string): Scene => ({
   image: Image.fromRegistry("busybox:1.37").runCommands(command).cmd(["sh"]),

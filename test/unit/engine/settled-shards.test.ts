@@ -10,9 +10,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openCacheIndex } from "../../../src/cache/cache-index.js";
-import { scanTree } from "../../../src/cache/scan-tree.js";
-import type { TreeManifest } from "../../../src/cache/tree-manifest.js";
+import { openCacheIndex } from "../../../src/cache/records/cache-index.js";
+import { scanTree } from "../../../src/cache/trees/scan-tree.js";
+import type { TreeManifest } from "../../../src/cache/trees/tree-manifest.js";
 import { keepManifest } from "../../../src/engine/kept-manifests.js";
 import { keepShards, settledShards } from "../../../src/engine/settled-shards.js";
 import type { LayerBlob } from "../../../src/layers/layer-sink.js";

@@ -1,10 +1,10 @@
 import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { CacheIndex } from "../../../src/cache/cache-index.js";
-import { openCacheIndex } from "../../../src/cache/cache-index.js";
-import { scanTree } from "../../../src/cache/scan-tree.js";
-import type { TreeManifest } from "../../../src/cache/tree-manifest.js";
+import type { CacheIndex } from "../../../src/cache/records/cache-index.js";
+import { openCacheIndex } from "../../../src/cache/records/cache-index.js";
+import { scanTree } from "../../../src/cache/trees/scan-tree.js";
+import type { TreeManifest } from "../../../src/cache/trees/tree-manifest.js";
 import { keepManifest } from "../../../src/engine/kept-manifests.js";
 import { bytesToUpload, noteUpload } from "../../../src/engine/upload-record.js";
 import { volatileFiles } from "../../../src/engine/volatile-files.js";

@@ -11,9 +11,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { indexUse } from "../../../src/cache/index-use.js";
-import { pruneIndex } from "../../../src/cache/prune-index.js";
-import { verifyIndex } from "../../../src/cache/verify-index.js";
+import { indexUse } from "../../../src/cache/records/index-use.js";
+import { pruneIndex } from "../../../src/cache/records/prune-index.js";
+import { verifyIndex } from "../../../src/cache/records/verify-index.js";
 import { openCache } from "../../../src/engine/open-cache.js";
 import { keptRootfs } from "../../../src/layers/kept-rootfs.js";
 import { rootfsLayout } from "../../../src/layers/rootfs-layout.js";

@@ -1,8 +1,7 @@
 export type { Build, BuildOptions, BuildResult, CacheSummary } from "./engine/build.js";
 export { type ConnectOptions, Engine } from "./engine/engine.js";
 export type { ExplainedRefs } from "./engine/explain.js";
-export type { SecretProvider } from "./engine/gather-secrets.js";
-export type { Mirrors } from "./engine/mirrors.js";
+export type { SecretProvider } from "./engine/inputs/gather-secrets.js";
 export { NoDaemonError } from "./engine/no-daemon-error.js";
 export {
   type Compression,
@@ -31,6 +30,7 @@ export {
   type TarOutput,
 } from "./engine/outputs.js";
 export type { BuildPlan } from "./engine/plan-only.js";
+export type { Mirrors } from "./engine/registries/mirrors.js";
 export type { Run, RunOptions } from "./engine/run.js";
 export { type CallSite, KilnError, type KilnErrorCode, type KilnErrorOptions } from "./errors.js";
 export type { AddPythonOptions, PythonArchive } from "./image/add-python.js";

@@ -7,12 +7,12 @@ import type { Plan } from "../model/plan.js";
 import type { TreeWay } from "../model/tree-way.js";
 import { prepareOutputs } from "../solver/prepare-outputs.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
-import { type AppendedTree, appendTree, canAppendTo, registriesOf } from "./append-tree.js";
 import type { BuildResult } from "./build.js";
 import { knownDaemon } from "./known-daemon.js";
-import { LayeredTrees, UnknownLayers } from "./layered-trees.js";
-import { knownLayoutBlobs } from "./layout-blobs.js";
 import type { OngoingBuild } from "./ongoing-build.js";
+import { knownLayoutBlobs } from "./outputs/layout-blobs.js";
+import { type AppendedTree, appendTree, canAppendTo, registriesOf } from "./trees/append-tree.js";
+import { LayeredTrees, UnknownLayers } from "./trees/layered-trees.js";
 import { type KnownBuild, whyAlwaysSolved } from "./verified-build.js";
 
 /** For how long what a daemon told of itself is taken for what it would tell now. */

@@ -17,8 +17,8 @@ import {
   lockOfDockerfile,
   type MirrorLayout,
   namesAt,
-} from "./dockerfile-sources.js";
-import type { Mirrors } from "./mirrors.js";
+} from "./inputs/dockerfile-sources.js";
+import type { Mirrors } from "./registries/mirrors.js";
 
 /** What {@link askFrontend} works with. */
 export interface AskFrontendOptions {

@@ -5,7 +5,7 @@ import type { Facts } from "../model/facts.js";
 import type { Plan } from "../model/plan.js";
 import { formatPlatform } from "../oci/platform.js";
 import type { Output } from "../solver/outputs.js";
-import type { Gathered } from "./gather.js";
+import type { Gathered } from "./inputs/gather.js";
 
 /** What a build is, whatever the machine, the daemon and the way in which its files get there. */
 export interface BuildIdentity {

@@ -3,9 +3,9 @@ import type { Chain } from "../image/define-step.js";
 import type { BuildEvent } from "../model/events.js";
 import type { Client } from "../solver/client.js";
 import type { BuildOptions } from "./build.js";
-import type { EngineSettings, Gathered } from "./gather.js";
+import type { EngineSettings, Gathered } from "./inputs/gather.js";
 import type { LaterWork } from "./later-work.js";
-import type { ScannedInputs } from "./scan-inputs.js";
+import type { ScannedInputs } from "./trees/scan-inputs.js";
 
 /** What a build runs with. */
 export interface RunBuildContext {

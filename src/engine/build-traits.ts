@@ -9,7 +9,7 @@ import type { Facts } from "../model/facts.js";
 import type { StepFingerprint } from "../model/step-input.js";
 import type { PlanCopy } from "../model/tree-way.js";
 import type { BuildJob } from "./build-job.js";
-import { contentDiffs } from "./content-diffs.js";
+import { contentDiffs } from "./trees/content-diffs.js";
 
 /** How many of the last builds a build is compared with. */
 const comparedBuilds = 200;

@@ -22,14 +22,14 @@ import { eventRetention, logsDropped } from "../solver/solve-event-retention.js"
 import { checkSolveSettings } from "../solver/solve-settings.js";
 import { type Build, type BuildOptions, buildOptionKeys, chainSettings } from "./build.js";
 import type { ExplainedRefs } from "./explain.js";
-import type { EngineSettings } from "./gather.js";
-import type { SecretProvider } from "./gather-secrets.js";
-import { imagePlace } from "./image-place.js";
-import { checkMirrors, type Mirrors } from "./mirrors.js";
+import type { EngineSettings } from "./inputs/gather.js";
+import type { SecretProvider } from "./inputs/gather-secrets.js";
 import { NoDaemonError } from "./no-daemon-error.js";
+import { imagePlace } from "./outputs/image-place.js";
 import { ownEngineAddress } from "./own-engine.js";
 import type { BuildPlan } from "./plan-only.js";
-import { RegistryAccess } from "./registry-access.js";
+import { checkMirrors, type Mirrors } from "./registries/mirrors.js";
+import { RegistryAccess } from "./registries/registry-access.js";
 import type { Run, RunOptions } from "./run.js";
 
 /** What {@link Engine.connect} may be told. */

@@ -2,9 +2,9 @@ import { homedir } from "node:os";
 import type { ContentDiffs } from "../cache/explain/input-changes.js";
 import { cacheDirectory } from "../internal/cache-directory.js";
 import type { Explanation } from "../model/explanation.js";
-import { contentDiffs } from "./content-diffs.js";
 import { type ExplainedRefs, explainBuilds, type RecordedBuilds } from "./explain.js";
 import { openCache } from "./open-cache.js";
+import { contentDiffs } from "./trees/content-diffs.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -4,7 +4,7 @@ import type { Facts } from "../model/facts.js";
 import type { Forecast, TreeForecast } from "../model/forecast.js";
 import type { BuildJob } from "./build-job.js";
 import { compareBuild } from "./build-traits.js";
-import { bytesToUpload } from "./upload-record.js";
+import { bytesToUpload } from "./trees/upload-record.js";
 
 /** A tree that would be copied, and how it would come to the daemon. */
 export interface ForeseenWay {

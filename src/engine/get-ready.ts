@@ -1,7 +1,7 @@
 import type { Chain } from "../image/define-step.js";
 import { stepOfNeed } from "../image/need-id.js";
 import type { RunBuildContext } from "./build-job.js";
-import type { Gathered } from "./gather.js";
+import type { Gathered } from "./inputs/gather.js";
 
 /**
  * Told that a local tree has changed, while the rest of it is still looked through: loads what the build will need, and

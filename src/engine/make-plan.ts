@@ -12,11 +12,11 @@ import type { Client } from "../solver/client.js";
 import type { SolveSettings } from "../solver/solve-settings.js";
 import { mergeSourceLocks, type SourceLock } from "../solver/source-lock/source-lock.js";
 import { askFrontend } from "./ask-frontend.js";
-import { factsOf } from "./facts-of.js";
-import type { Gathered } from "./gather.js";
-import { lockPlan } from "./lock-plan.js";
-import type { Mirrors } from "./mirrors.js";
-import { lockOfBases, resolveBases } from "./resolve-bases.js";
+import { lockPlan } from "./bases/lock-plan.js";
+import { lockOfBases, resolveBases } from "./bases/resolve-bases.js";
+import { factsOf } from "./inputs/facts-of.js";
+import type { Gathered } from "./inputs/gather.js";
+import type { Mirrors } from "./registries/mirrors.js";
 
 /** What {@link resolveFacts} and {@link compileChain} work with. */
 export interface MakePlanOptions {

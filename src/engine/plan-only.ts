@@ -7,18 +7,18 @@ import type { Plan } from "../model/plan.js";
 import { openSession } from "../session/session.js";
 import type { Client } from "../solver/client.js";
 import { sessionServices } from "../solver/session-services.js";
+import { openLock } from "./bases/open-lock.js";
 import type { BuildOptions } from "./build.js";
 import { identifyBuild, identityFacts } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { choosePlatform } from "./build-platform.js";
 import { type ForeseenWay, forecastBuild } from "./forecast-build.js";
-import { type EngineSettings, gather, withRootfs } from "./gather.js";
+import { type EngineSettings, gather, withRootfs } from "./inputs/gather.js";
 import { LaterWork } from "./later-work.js";
-import { LayeredTrees } from "./layered-trees.js";
 import { compileChain, resolveFacts } from "./make-plan.js";
 import { openCache } from "./open-cache.js";
-import { openLock } from "./open-lock.js";
-import { digestsOf, type ScannedInputs, scanInputs } from "./scan-inputs.js";
+import { LayeredTrees } from "./trees/layered-trees.js";
+import { digestsOf, type ScannedInputs, scanInputs } from "./trees/scan-inputs.js";
 import { answerUnsolved } from "./verified-build.js";
 
 /** A plan, with what carrying it out would be. */

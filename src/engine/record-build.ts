@@ -9,12 +9,12 @@ import { type BuildResult, summaryOf } from "./build.js";
 import type { BuildIdentity } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { type BuildTraits, compareBuild } from "./build-traits.js";
-import { checkContextOf } from "./check-context.js";
-import { tellableText } from "./content-diffs.js";
-import { keepManifest } from "./kept-manifests.js";
-import { keepLayoutBlobs } from "./layout-blobs.js";
-import { stampOutputs } from "./output-checks.js";
-import { noteUpload } from "./upload-record.js";
+import { checkContextOf } from "./outputs/check-context.js";
+import { keepLayoutBlobs } from "./outputs/layout-blobs.js";
+import { stampOutputs } from "./outputs/output-checks.js";
+import { tellableText } from "./trees/content-diffs.js";
+import { keepManifest } from "./trees/kept-manifests.js";
+import { noteUpload } from "./trees/upload-record.js";
 import type { StoredResult, VerifiedBuild } from "./verified-build.js";
 
 /** A build as it is compared with others. */

@@ -1,13 +1,13 @@
 import type { Chain } from "../image/define-step.js";
 import type { BuildOptions, BuildResult } from "./build.js";
 import type { BuildJob, RunBuildContext } from "./build-job.js";
-import { gather } from "./gather.js";
 import { getReady } from "./get-ready.js";
+import { gather } from "./inputs/gather.js";
 import { LaterWork } from "./later-work.js";
 import { openCache } from "./open-cache.js";
 import { phase } from "./phase.js";
 import { BuildRecorder } from "./record-build.js";
-import { type ScannedInputs, scanInputs, withScans } from "./scan-inputs.js";
+import { type ScannedInputs, scanInputs, withScans } from "./trees/scan-inputs.js";
 import { answerUnsolved, knownBuild } from "./verified-build.js";
 
 /**

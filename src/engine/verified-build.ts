@@ -3,19 +3,19 @@ import { compile } from "../image/compile.js";
 import type { OutputRecord, StepRecord } from "../model/build-record.js";
 import type { Facts } from "../model/facts.js";
 import type { Platform } from "../oci/platform.js";
+import { knownBases } from "./bases/known-bases.js";
+import { openLock } from "./bases/open-lock.js";
 import { type BuildOptions, type BuildResult, summaryOf } from "./build.js";
 import { type BuildIdentity, identifyBuild, identityFacts } from "./build-identity.js";
 import type { BuildJob } from "./build-job.js";
 import { ownPlatform, platformAsked } from "./build-platform.js";
-import { checkContextOf } from "./check-context.js";
-import { factsOf } from "./facts-of.js";
-import { type Gathered, withRootfs } from "./gather.js";
-import { knownBases } from "./known-bases.js";
+import { factsOf } from "./inputs/facts-of.js";
+import { type Gathered, withRootfs } from "./inputs/gather.js";
 import { knownDaemon } from "./known-daemon.js";
-import { openLock } from "./open-lock.js";
-import { checkOutputs } from "./output-checks.js";
-import type { OutputStamp } from "./output-stamp.js";
-import { digestsOf } from "./scan-inputs.js";
+import { checkContextOf } from "./outputs/check-context.js";
+import { checkOutputs } from "./outputs/output-checks.js";
+import type { OutputStamp } from "./outputs/output-stamp.js";
+import { digestsOf } from "./trees/scan-inputs.js";
 
 /** What the index keeps of a build that succeeded, by the build's key. */
 export interface StoredResult {

@@ -54,7 +54,7 @@ it("importing the package loads neither gRPC, nor generated code, nor what every
 
 it.each([
   "src/image/compile.ts",
-  "src/engine/gather.ts",
+  "src/engine/inputs/gather.ts",
   "src/engine/run-build.ts",
   "src/engine/carry-out.ts",
   "src/cli/main.ts",

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { checkOutputs, stampOutputs } from "../../src/engine/output-checks.js";
-import { RegistryAccess } from "../../src/engine/registry-access.js";
+import { checkOutputs, stampOutputs } from "../../src/engine/outputs/output-checks.js";
+import { RegistryAccess } from "../../src/engine/registries/registry-access.js";
 import { marshal, mkfile, scratch } from "../../src/llb/index.js";
 import {
   Client,

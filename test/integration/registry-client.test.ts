@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RegistryAccess } from "../../src/engine/registry-access.js";
+import { RegistryAccess } from "../../src/engine/registries/registry-access.js";
 import {
   type Descriptor,
   type OciLayout,

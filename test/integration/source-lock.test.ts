@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { lockOfBases, resolveBases } from "../../src/engine/resolve-bases.js";
+import { lockOfBases, resolveBases } from "../../src/engine/bases/resolve-bases.js";
 import { Engine, Image } from "../../src/index.js";
 import {
   copy,

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { stampOutputs } from "../../src/engine/output-checks.js";
-import { RegistryAccess } from "../../src/engine/registry-access.js";
+import { stampOutputs } from "../../src/engine/outputs/output-checks.js";
+import { RegistryAccess } from "../../src/engine/registries/registry-access.js";
 import { mediaTypes, sha256 } from "../../src/oci/index.js";
 import { dockerImage, localDir, ociLayout, ociTar, registry } from "../../src/solver/outputs.js";
 import { writeFakeImage } from "../unit/oci/fake-image.js";
@@ -44,9 +44,11 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "kiln-light-"));
   mkdirSync(join(dir, "out"));
   symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
-  const entries = ["engine/output-checks", "engine/registry-access", "solver/client"];
+  const entries = ["engine/outputs/output-checks", "engine/registries/registry-access", "solver/client"];
   const bundle = await rolldown({
-    input: Object.fromEntries(entries.map((name) => [name.split("/")[1], join(root, "src", `${name}.ts`)])),
+    input: Object.fromEntries(
+      entries.map((name) => [name.split("/").at(-1), join(root, "src", `${name}.ts`)]),
+    ),
     external: [/^node:/, /^[@a-z]/],
     platform: "node",
   });

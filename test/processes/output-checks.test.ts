@@ -20,15 +20,15 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { scanDirectory } from "../../src/engine/directory-stamp.js";
+import { scanDirectory } from "../../src/engine/outputs/directory-stamp.js";
 import {
   type CheckOutputsOptions,
   checkOutputs,
   type StampedOutputs,
   stampOutputs,
-} from "../../src/engine/output-checks.js";
-import type { OutputStamp } from "../../src/engine/output-stamp.js";
-import { RegistryAccess } from "../../src/engine/registry-access.js";
+} from "../../src/engine/outputs/output-checks.js";
+import type { OutputStamp } from "../../src/engine/outputs/output-stamp.js";
+import { RegistryAccess } from "../../src/engine/registries/registry-access.js";
 import type { OutputRecord } from "../../src/model/build-record.js";
 import { ImageStore, mediaTypes, sha256, updateOciIndex } from "../../src/oci/index.js";
 import {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gatherSecrets, type SecretProvider } from "../../src/engine/gather-secrets.js";
-import { secretVersion, secretVersionKey } from "../../src/engine/secret-versions.js";
+import { gatherSecrets, type SecretProvider } from "../../src/engine/inputs/gather-secrets.js";
+import { secretVersion, secretVersionKey } from "../../src/engine/inputs/secret-versions.js";
 import { compile } from "../../src/image/compile.js";
 import { Image } from "../../src/image/image.js";
 import { needsOf } from "../../src/image/needs-of.js";
@@ -153,7 +153,7 @@ describe("the key of secrets' versions", () => {
   });
 
   it("is the same for processes that make it at the same moment", async () => {
-    const module = await bundleModule("engine/secret-versions.ts", dir);
+    const module = await bundleModule("engine/inputs/secret-versions.ts", dir);
     const data = join(dir, "data");
     const script = `
       import { secretVersionKey } from ${JSON.stringify(module)};

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { identifyBuild, identityFacts } from "../../../src/engine/build-identity.js";
-import type { Gathered } from "../../../src/engine/gather.js";
+import type { Gathered } from "../../../src/engine/inputs/gather.js";
 import { ociLayout, registry } from "../../../src/engine/outputs.js";
 import { builderVersion } from "../../../src/image/builder-version.js";
 import { compile } from "../../../src/image/compile.js";

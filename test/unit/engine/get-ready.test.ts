@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Gathered } from "../../../src/engine/gather.js";
 import { getReady } from "../../../src/engine/get-ready.js";
+import type { Gathered } from "../../../src/engine/inputs/gather.js";
 import { Image } from "../../../src/image/image.js";
 import { needsOf } from "../../../src/image/needs-of.js";
 import type { Client } from "../../../src/solver/client.js";

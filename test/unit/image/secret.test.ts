@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { gatherSecrets, type SecretProvider } from "../../../src/engine/gather-secrets.js";
+import { gatherSecrets, type SecretProvider } from "../../../src/engine/inputs/gather-secrets.js";
 import { Image } from "../../../src/image/image.js";
 import { needsOf } from "../../../src/image/needs-of.js";
 import { Secret } from "../../../src/image/secret.js";

@@ -8,6 +8,7 @@ import { createClient } from "../rpc/typed-client.js";
 import type { SecretMasks } from "../session/secret-masks.js";
 import type { Session } from "../session/session.js";
 import type { CacheEntry, CacheTransfer } from "./caches/cache-transfer.js";
+import { cancelWhenBegun } from "./cancel-when-begun.js";
 import { exporterEntries } from "./exporter-entries.js";
 import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import { createBridge } from "./gateway/bridge.js";
@@ -83,7 +84,12 @@ export async function runSolve(
   const tracker = new StatusTracker(emit, prepared.masks);
   const stopSolve = new AbortController();
   const stopStatus = new AbortController();
-  const onAbort = (): void => stopSolve.abort(signal?.reason);
+  let takeBack = (): void => {};
+  const onAbort = (): void => {
+    const { buildkitVersion } = request.facts;
+    const youngestMs = (): number | undefined => tracker.youngestMs();
+    takeBack = cancelWhenBegun({ buildkitVersion, youngestMs }, () => stopSolve.abort(signal?.reason));
+  };
   signal?.addEventListener("abort", onAbort, { once: true });
   let lost: KilnError | undefined;
   void session.lost.then((error) => {
@@ -111,6 +117,7 @@ export async function runSolve(
     throw solveErrorFrom(error, tracker);
   } finally {
     signal?.removeEventListener("abort", onAbort);
+    takeBack();
     stopStatus.abort(new Error("the solve has ended"));
     tracker.end();
   }

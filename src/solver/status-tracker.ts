@@ -13,6 +13,8 @@ interface VertexState {
   name: string;
   /** `started` of the run that is being reported, in ms; a vertex may run more than once in a build. */
   startedAt: number | undefined;
+  /** When that was heard of, by this process's own clock. */
+  heardAt: number;
   ended: boolean;
   cached: boolean;
   error: string;
@@ -75,6 +77,17 @@ export class StatusTracker {
     return undefined;
   }
 
+  /** For how long the vertex has been running that started last, in milliseconds since that was heard of. */
+  youngestMs(): number | undefined {
+    let youngest: number | undefined;
+    const now = performance.now();
+    for (const { startedAt, heardAt, ended } of this.#vertices.values()) {
+      if (startedAt === undefined || ended) continue;
+      youngest = Math.min(youngest ?? Number.POSITIVE_INFINITY, now - heardAt);
+    }
+    return youngest;
+  }
+
   /** All vertices whose last run failed, those that were cancelled aside. */
   failures(): readonly { readonly vertex: string; readonly name: string; readonly error: string }[] {
     return [...this.#vertices].flatMap(([vertex, { name, error }]) =>
@@ -131,7 +144,7 @@ export class StatusTracker {
   #vertex(vertex: Vertex): void {
     let state = this.#vertices.get(vertex.digest);
     if (state === undefined) {
-      state = { name: vertex.name, startedAt: undefined, ended: false, cached: false, error: "" };
+      state = { name: vertex.name, startedAt: undefined, heardAt: 0, ended: false, cached: false, error: "" };
       this.#vertices.set(vertex.digest, state);
     }
     state.name = vertex.name;
@@ -147,6 +160,7 @@ export class StatusTracker {
     const startedAt = timestampMs(vertex.started);
     if (state.startedAt !== startedAt) {
       state.startedAt = startedAt;
+      state.heardAt = performance.now();
       state.ended = false;
       this.#emit({ type: "vertex.started", ...base, at: startedAt });
     }

@@ -144,19 +144,26 @@ describeEachEngine("a client of one's own definitions", ({ name, address }) => {
   });
 
   it("stops the step and rejects with the signal's reason when aborted; the client goes on working", async () => {
-    const controller = new AbortController();
-    const state = busybox()
-      .run(shell(`sleep 300; echo ${Date.now()}`))
-      .root();
-    const solve = client.solve(marshal(state), { signal: controller.signal });
-    const ends: boolean[] = [];
-    for await (const event of solve) {
-      if (event.type === "vertex.started" && event.name.includes("sleep"))
-        controller.abort(new Error("enough"));
-      if (event.type === "vertex.failed") ends.push(event.canceled);
+    await client.solve(marshal(busybox())).result;
+    // At once, and before and after the step has got a process, which takes some 30 ms.
+    for (const afterMs of [0, 4, 8, 16, 24, 48]) {
+      const controller = new AbortController();
+      const state = busybox()
+        .run(shell(`sleep 300; echo ${Date.now()}`))
+        .root();
+      const solve = client.solve(marshal(state), { signal: controller.signal });
+      const ends: boolean[] = [];
+      for await (const event of solve) {
+        if (event.type === "vertex.started" && event.name.includes("sleep")) {
+          const abort = (): void => controller.abort(new Error("enough"));
+          if (afterMs === 0) abort();
+          else setTimeout(abort, afterMs);
+        }
+        if (event.type === "vertex.failed") ends.push(event.canceled);
+      }
+      await expect(solve.result).rejects.toThrow("enough");
+      expect(ends, `stopped after ${afterMs} ms`).toEqual([true]);
     }
-    await expect(solve.result).rejects.toThrow("enough");
-    expect(ends).toEqual([true]);
     await client.solve(marshal(busybox())).result;
   });
 

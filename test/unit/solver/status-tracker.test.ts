@@ -48,6 +48,17 @@ it("turns full resends of a vertex into one event a change", () => {
   ]);
 });
 
+it("tells for how long the vertex has been running that started last", () => {
+  const started = (digest: string) => ({ digest, name: digest, started: at(1000) });
+  const ended = { ...started("b"), completed: at(2000) };
+  expect(track({ vertexes: [{ digest: "a", name: "a" }, ended] }).tracker.youngestMs()).toBeUndefined();
+  expect(track({ vertexes: [{ ...started("a"), cached: true }] }).tracker.youngestMs()).toBeUndefined();
+  // By the clock of this process, whatever the daemon's shows.
+  const age = track({ vertexes: [started("a"), ended] }).tracker.youngestMs();
+  expect(age).toBeGreaterThanOrEqual(0);
+  expect(age).toBeLessThan(60_000);
+});
+
 it("reports a cached vertex once, and not as done", () => {
   const cached = { digest: "a", name: "run", cached: true, started: at(1), completed: at(1) };
   expect(track({ vertexes: [cached] }, { vertexes: [cached] }).events.map(({ type }) => type)).toEqual([

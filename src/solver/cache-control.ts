@@ -7,7 +7,7 @@ import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
 import { type CacheFilter, encodeCacheFilters } from "./cache-filter.js";
 import { type CacheRecord, cacheRecordFromPb } from "./cache-record.js";
-import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { isFrom } from "./docker-versions.js";
 
 /** What {@link diskUsage} may be told. */
 export interface DiskUsageOptions {
@@ -149,9 +149,7 @@ function notPositive(call: string, problem: string): KilnError {
 
 /** A daemon passes over fields that it does not know: a prune would then remove more than it was told to. */
 function refuseOlder(facts: DaemonFacts, needed: string, option: string): void {
-  const found = facts.buildkitVersion === undefined ? undefined : parseMajorMinor(facts.buildkitVersion);
-  const least = parseMajorMinor(needed);
-  if (found === undefined || least === undefined || compareMajorMinor(found, least) >= 0) return;
+  if (isFrom(facts.buildkitVersion, needed) !== false) return;
   throw new KilnError(
     "ERR_KILN_UNSUPPORTED",
     `the daemon at ${facts.address} does not know ${option}: BuildKit ${facts.buildkitVersion}, needs ${needed} or newer`,

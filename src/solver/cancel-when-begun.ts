@@ -1,4 +1,4 @@
-import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { isFrom } from "./docker-versions.js";
 
 /** The BuildKit from which on a command stops that is cancelled before its process has begun (moby/buildkit#5106). */
 const stopsFrom = "0.15";
@@ -35,13 +35,7 @@ export function cancelWhenBegun(context: CancelContext, cancel: () => void): () 
     if (waitMs <= 0) cancel();
     else timer = setTimeout(look, waitMs);
   };
-  if (stops(buildkitVersion)) cancel();
+  if (isFrom(buildkitVersion, stopsFrom) === true) cancel();
   else look();
   return () => clearTimeout(timer);
-}
-
-function stops(buildkitVersion: string | undefined): boolean {
-  const found = buildkitVersion === undefined ? undefined : parseMajorMinor(buildkitVersion);
-  const needed = parseMajorMinor(stopsFrom);
-  return found !== undefined && needed !== undefined && compareMajorMinor(found, needed) >= 0;
 }

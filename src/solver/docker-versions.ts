@@ -20,14 +20,21 @@ const generations: readonly (readonly [docker: string, buildkit: string])[] = [
 ];
 
 /** `[major, minor]` of a version text such as `v0.25.1`, `28.5.2+dfsg1` or `26.1`; `undefined` if it is none. */
-export function parseMajorMinor(version: string): readonly [major: number, minor: number] | undefined {
+function parseMajorMinor(version: string): readonly [major: number, minor: number] | undefined {
   const match = /^v?(\d+)\.(\d+)/.exec(version);
   return match === null ? undefined : [Number(match[1]), Number(match[2])];
 }
 
 /** Below zero when `a` is older than `b`, by major and minor alone. */
-export function compareMajorMinor(a: readonly [number, number], b: readonly [number, number]): number {
+function compareMajorMinor(a: readonly [number, number], b: readonly [number, number]): number {
   return a[0] - b[0] || a[1] - b[1];
+}
+
+/** Whether what has a version is of another one or newer, by major and minor alone; `undefined` where it tells none. */
+export function isFrom(version: string | undefined, other: string): boolean | undefined {
+  const found = version === undefined ? undefined : parseMajorMinor(version);
+  const needed = parseMajorMinor(other);
+  return found && needed && compareMajorMinor(found, needed) >= 0;
 }
 
 /**

@@ -12,7 +12,7 @@ import { layoutEntries } from "../oci/layout-entries.js";
 import { formatPlatform } from "../oci/platform.js";
 import type { Connection } from "../rpc/connection.js";
 import { createClient } from "../rpc/typed-client.js";
-import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { isFrom } from "./docker-versions.js";
 import { historyBundle } from "./history-bundle.js";
 import { checkRef, findBuild } from "./query-history.js";
 import { checkLayoutTarget, type LayoutTarget, writeLayout } from "./write-layout.js";
@@ -89,18 +89,12 @@ async function finishedRecord(
       hint: "Wait for its end (follow() tells), then export it.",
     });
   }
-  if (record.trace !== undefined || !canFinalize(facts)) return record;
+  if (record.trace !== undefined || isFrom(facts.buildkitVersion, "0.15") === false) return record;
   // A daemon too old for it would take the request for one that unpins the build: it is told what it has already.
   const { pinned } = record;
   const control = createClient(Control, connection);
   await control.updateBuildHistory({ Ref: ref, Pinned: pinned, Finalize: true }, { signal });
   return (await findBuild(connection, ref, signal)).record;
-}
-
-function canFinalize({ buildkitVersion }: DaemonFacts): boolean {
-  const found = buildkitVersion === undefined ? undefined : parseMajorMinor(buildkitVersion);
-  const needed = parseMajorMinor("0.15");
-  return found === undefined || needed === undefined || compareMajorMinor(found, needed) >= 0;
 }
 
 function checkList(call: string, refs: unknown): readonly string[] {

@@ -1,7 +1,7 @@
 import { KilnError } from "../errors.js";
 import type { DaemonFacts } from "../model/daemon.js";
 import { cacheOptionVersions } from "./caches/cache-options.js";
-import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { isFrom } from "./docker-versions.js";
 import { dockerfileOptionVersions } from "./frontend/dockerfile-options.js";
 import type { FrontendRequest } from "./frontend/frontend-solve.js";
 import type { SolveSettings } from "./solve-settings.js";
@@ -16,11 +16,9 @@ export function preflightVersions(
   settings: SolveSettings,
   frontend?: FrontendRequest,
 ): void {
-  const found = facts.buildkitVersion === undefined ? undefined : parseMajorMinor(facts.buildkitVersion);
-  if (found === undefined) return;
+  if (facts.buildkitVersion === undefined) return;
   for (const [option, version] of neededVersions(settings, frontend)) {
-    const needed = parseMajorMinor(version);
-    if (needed === undefined || compareMajorMinor(found, needed) >= 0) continue;
+    if (isFrom(facts.buildkitVersion, version) !== false) continue;
     throw new KilnError(
       "ERR_KILN_UNSUPPORTED",
       `the daemon at ${facts.address} does not know ${option} (BuildKit ${facts.buildkitVersion}; needs ${version} or newer)`,

@@ -1,7 +1,7 @@
 import { KilnError } from "../errors.js";
 import type { Definition } from "../llb/definition.js";
 import type { DaemonFacts } from "../model/daemon.js";
-import { compareMajorMinor, parseMajorMinor } from "./docker-versions.js";
+import { isFrom } from "./docker-versions.js";
 import type { Output } from "./outputs.js";
 import type { SolveSettings } from "./solve-settings.js";
 
@@ -96,8 +96,7 @@ function refuseDockerImage(facts: DaemonFacts, outputs: readonly Output[]): void
 }
 
 function refuseEstargz(facts: DaemonFacts, outputs: readonly Output[]): void {
-  const go = facts.goVersion === undefined ? undefined : parseMajorMinor(facts.goVersion.replace(/^go/, ""));
-  if (go === undefined || compareMajorMinor(go, [1, 27]) < 0) return;
+  if (isFrom(facts.goVersion?.replace(/^go/, ""), "1.27") !== true) return;
   const wants = outputs.some(({ options }) => "compression" in options && options.compression === "estargz");
   if (!wants) return;
   throw new KilnError(

@@ -10,6 +10,7 @@ import type { ImageConfig } from "../../oci/image-config.js";
 import { imageOfLayers, type MadeImage } from "../../oci/image-of-layers.js";
 import { copyBlob, initOciLayout, layoutNames, updateOciIndex, writeBlob } from "../../oci/layout-writer.js";
 import { parseReference } from "../../oci/reference.js";
+import { isFrom } from "../../solver/docker-versions.js";
 import type { OciLayoutOutput, Output, RegistryOutput } from "../../solver/outputs.js";
 import type { SolveSettings } from "../../solver/solve-settings.js";
 import type { BlobVersions } from "../outputs/layout-blobs.js";
@@ -145,8 +146,7 @@ function registryTarget(
   return {
     // As the daemon would have it: Docker's media types before BuildKit 0.31.
     types: ({ buildkitVersion }) => {
-      const [major = 0, minor = 0] = (buildkitVersion ?? "0.0").split(".").map(Number);
-      const byDefault = major > 0 || minor >= 31;
+      const byDefault = isFrom(buildkitVersion, "0.31") === true;
       return (options.ociMediaTypes ?? byDefault) ? "oci" : "docker";
     },
     async has({ base }) {

@@ -7,24 +7,28 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { marshal, mkfile, image as registryImage, scratch } from "../../src/llb/index.js";
+import { marshal, mkfile, scratch } from "../../src/llb/index.js";
 import { Client, localDir } from "../../src/solver/index.js";
-import { describeEachEngine, engines, registry } from "./support/engines.js";
+import { describeEachEngine } from "./support/engines.js";
 
 const standIn = fileURLToPath(new URL("./support/dial-stand-in.mjs", import.meta.url));
 
 let dir: string;
 const path = process.env["PATH"];
+const temporary = process.env["TMPDIR"];
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "kiln-connections-"));
+  // What others leave behind at the same time is not counted.
+  process.env["TMPDIR"] = dir;
 });
 afterAll(() => {
   process.env["PATH"] = path;
+  if (temporary === undefined) delete process.env["TMPDIR"];
+  else process.env["TMPDIR"] = temporary;
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -117,47 +121,3 @@ describeEachEngine("a daemon that another program connects to", ({ name, address
     expect(relays().length).toBe(before);
   });
 });
-
-it("a connection that is dead on one side is noticed within 30 s and said to be", async () => {
-  const results = await Promise.all(
-    engines().map(async ({ name, address }) => {
-      const sockets = new Set<Socket>();
-      let dead = false;
-      const proxy: Server = createServer((near) => {
-        const far = connect(socketOf(address));
-        for (const [from, to] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          sockets.add(from);
-          from.on("data", (chunk) => {
-            // Nothing is closed: the bytes are just not passed on any more.
-            if (!dead) to.write(chunk);
-          });
-          from.on("error", () => {});
-        }
-      });
-      await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-      const { port } = proxy.address() as { port: number };
-      const client = await Client.connect(`docker://127.0.0.1:${port}`);
-      const step = registryImage(`${registry()}/library/busybox:1.36`)
-        .run(["/bin/sh", "-c", `echo up; sleep 100 # ${name} ${Date.now()}`])
-        .root();
-      const solve = client.solve(marshal(step));
-      for await (const event of solve) if (event.type === "log") break;
-      dead = true;
-      const since = Date.now();
-      const error = await solve.result.catch((reason: unknown) => reason);
-      const seconds = (Date.now() - since) / 1000;
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-      await client.close();
-      return { name, error, seconds };
-    }),
-  );
-  for (const { error, seconds } of results) {
-    expect(error).toMatchObject({ code: "ERR_KILN_CONNECTION_LOST" });
-    expect((error as Error).message).toContain("dead on one side");
-    expect(seconds).toBeLessThan(30);
-  }
-}, 60_000);

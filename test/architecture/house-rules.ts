@@ -29,6 +29,18 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   cli: ["engine", "provision", "image", "llb", "model"],
 };
 
+/** Folders of large rooms, and which other folders of the room each may import. Files beside them are open to all. */
+const FOLDERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  cache: { trees: [], records: [], explain: [], sharing: [] },
+  engine: {
+    registries: [],
+    outputs: ["registries"],
+    inputs: ["registries", "outputs"],
+    bases: ["registries", "inputs"],
+    trees: ["registries", "outputs", "inputs"],
+  },
+};
+
 /** What the root barrel may not draw from: generated code and rooms that are no part of the root entry. */
 const CLOSED_TO_THE_BARREL = ["gen", "internal", "provision", "testing", "cli"];
 
@@ -67,6 +79,10 @@ export function violationsOf(tree: SourceTree, dependencies: ReadonlySet<string>
   for (const [path, text] of tree) {
     const room = roomOf(path);
     if (room === undefined) found.push(`${path}:1: is in no known room`);
+    const folders = FOLDERS[room ?? ""];
+    const folder = folderOf(path);
+    if (folders !== undefined && folder !== undefined && !Object.hasOwn(folders, folder))
+      found.push(`${path}:1: is in no known folder`);
     const targets: string[] = [];
     for (const use of usesOf(path, text)) {
       // Types may name one another in a circle (a node and the list of all nodes): nothing of it is loaded.
@@ -108,7 +124,21 @@ function problemWith(
   const target = posix.join(posix.dirname(path), use.specifier).replace(/\.js$/, ".ts");
   if (!tree.has(target)) return `imports ${use.specifier}, which is no file of src`;
   targets.push(target);
-  return problemWithRoom(room, roomOf(target));
+  return problemWithRoom(room, roomOf(target)) ?? problemWithFolder(path, target);
+}
+
+/** The folder of a file within its room; `undefined` for one beside the folders. */
+function folderOf(path: string): string | undefined {
+  return /^src\/[^/]+\/([^/]+)\/./.exec(path)?.[1];
+}
+
+function problemWithFolder(path: string, target: string): string | undefined {
+  const room = roomOf(path) ?? "";
+  const [from, to] = [folderOf(path), folderOf(target)];
+  if (roomOf(target) !== room || from === undefined || to === undefined || from === to) return undefined;
+  const allowed = FOLDERS[room]?.[from];
+  if (allowed === undefined || allowed.includes(to)) return undefined;
+  return `${room}/${from} may not import ${room}/${to}`;
 }
 
 function problemWithRoom(from: string, to: string | undefined): string | undefined {

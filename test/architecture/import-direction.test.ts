@@ -116,6 +116,16 @@ describe("each rule can fail", () => {
       { "src/utils/a.ts": "" },
       ["src/utils/a.ts:1: is in no known room"],
     ],
+    [
+      "a folder of a room that imports another one that it may not",
+      { "src/engine/registries/a.ts": 'import "../trees/b.js";', "src/engine/trees/b.ts": "" },
+      ["src/engine/registries/a.ts:1: engine/registries may not import engine/trees"],
+    ],
+    [
+      "a folder that the table does not have",
+      { "src/cache/misc/a.ts": "" },
+      ["src/cache/misc/a.ts:1: is in no known folder"],
+    ],
     ["a file beside the rooms", { "src/helpers.ts": "" }, ["src/helpers.ts:1: is in no known room"]],
     [
       "an import that leaves src or that is not there",

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { describeOneEngine } from "./support/engines.js";
 import { killBuilds } from "./support/killed-builds.js";
 
-describeOneEngine("modern", "builds that are killed", ({ address }) => {
+describeOneEngine("older", "builds that are killed", ({ address }) => {
   it("leave nothing that hurts: ten, at random points, three at once", async () => {
     const dir = mkdtempSync(join(tmpdir(), "kiln-killed-"));
     try {

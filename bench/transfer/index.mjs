@@ -1,8 +1,10 @@
 // What goes over the session: first uploads of local trees and exports to this machine, beside docker buildx.
-// Every command is timed whole, on a new engine; medians of five, peer and Kiln in turn.
+// Every command is timed whole, on a new engine and with an empty index of Kiln's, which would spare the next one all of
+// it; medians of five, peer and Kiln in turn.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { benchEngines } from "../support/bench-engine.mjs";
 import { context } from "../support/contexts.mjs";
@@ -24,7 +26,10 @@ export async function run() {
   try {
     for (const row of [...uploads(engines, work), ...exports(work)]) {
       if (only !== undefined && !only.includes(row.id)) continue;
-      const measured = await measureRow(row, { engines, tools: { peer, kiln: kilnCli }, work });
+      // Emptied with the rest of `work` before each build.
+      const env = { KILN_CACHE_DIR: join(work, "index") };
+      const kiln = { build: (engine, args) => kilnCli.build(engine, args, { env }) };
+      const measured = await measureRow(row, { engines, tools: { peer, kiln }, work });
       description = measured.description;
       rows.push(measured.row);
     }
@@ -42,7 +47,7 @@ export async function run() {
       });
     }
     const notes = [
-      `${description}, docker-buildx ${peer.version}; whole commands, new engines, medians of ${runs}, in turn`,
+      `${description}, docker-buildx ${peer.version}; whole commands, new engines and empty indexes, medians of ${runs}, in turn`,
       ...(lag === undefined
         ? []
         : [`event loop's lag: largest ${lag.max.toFixed(1)} ms, mean ${lag.mean.toFixed(2)} ms`]),
@@ -159,10 +164,13 @@ async function measureRow(row, { engines, tools, work }) {
 async function measureLag(engines) {
   const { address } = await engines.fresh({ small: false });
   const { dir, says } = context("100k", engines.prefix);
+  const index = mkdtempSync(join(tmpdir(), "kiln-lag-"));
   const child = spawn(process.execPath, [join(import.meta.dirname, "lag.mjs"), address, dir], {
+    env: { ...process.env, KILN_CACHE_DIR: index },
     stdio: ["ignore", "pipe", "inherit"],
   });
   let text = "";
   for await (const chunk of child.stdout) text += chunk;
+  rmSync(index, { recursive: true, force: true });
   return { says: `while ${says} are sent`, ...JSON.parse(text) };
 }

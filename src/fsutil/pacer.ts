@@ -28,14 +28,18 @@ export class Pacer {
     this.#deadline = performance.now() + SLICE_MS;
   }
 
-  /** Runs work that pauses often to its end, in slices. Rejects with what it throws, or between slices the signal's reason. */
-  async drive<T>(work: Generator<void, T, void>, signal: AbortSignal): Promise<T> {
+  /**
+   * Runs work that pauses often to its end, in slices; the slice goes on with the next work, however short each is. Rejects
+   * with what it throws, or after a slice with the signal's reason.
+   */
+  async drive<T>(work: Generator<void, T, void>, signal?: AbortSignal): Promise<T> {
     for (;;) {
       const step = work.next();
+      if (this.due()) {
+        await this.rest();
+        signal?.throwIfAborted();
+      }
       if (step.done === true) return step.value;
-      if (!this.due()) continue;
-      await this.rest();
-      signal.throwIfAborted();
     }
   }
 }

@@ -125,14 +125,7 @@ export class HashQueue {
   async #read(files: readonly FileToHash[]): Promise<void> {
     const { pacer, signal, markOf, take } = this.#options;
     for (const file of files) {
-      const work = this.#hasher.hash(file.absolute, markOf(file.entry));
-      for (let step = work.next(); ; step = work.next()) {
-        if (pacer.due()) await pacer.rest();
-        signal?.throwIfAborted();
-        if (step.done !== true) continue;
-        take(file, step.value);
-        break;
-      }
+      take(file, await pacer.drive(this.#hasher.hash(file.absolute, markOf(file.entry)), signal));
     }
   }
 }

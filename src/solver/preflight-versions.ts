@@ -16,7 +16,6 @@ export function preflightVersions(
   settings: SolveSettings,
   frontend?: FrontendRequest,
 ): void {
-  if (facts.buildkitVersion === undefined) return;
   for (const [option, version] of neededVersions(settings, frontend)) {
     if (isFrom(facts.buildkitVersion, version) !== false) continue;
     throw new KilnError(

@@ -1,9 +1,9 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { expect, it } from "vitest";
 import { marshal, image as registryImage } from "../../src/llb/index.js";
 import { Client } from "../../src/solver/index.js";
 import { engines, registry } from "./support/engines.js";
 import { stallSecret } from "./support/stalled-secret.js";
+import { stallingProxy } from "./support/stalling-proxy.js";
 
 // Noticing takes 20 to 25 s, so all of them share it.
 it.concurrent("SessionHealthMonitorFailsBlockedSecretResponse: a connection that falls silent in the middle of an answer ends the build in time, and not the next one", async () => {
@@ -27,37 +27,17 @@ it.concurrent("SessionHealthMonitorFailsBlockedSecretResponse: a connection that
 it.concurrent("a connection that is dead on one side is noticed within 30 s and said to be", async () => {
   const results = await Promise.all(
     engines().map(async ({ name, address }) => {
-      const sockets = new Set<Socket>();
-      let dead = false;
-      const proxy: Server = createServer((near) => {
-        const far = connect(address.replace("docker://", ""));
-        for (const [from, to] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          sockets.add(from);
-          from.on("data", (chunk) => {
-            // Nothing is closed: the bytes are just not passed on any more.
-            if (!dead) to.write(chunk);
-          });
-          from.on("error", () => {});
-        }
-      });
-      await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-      const { port } = proxy.address() as { port: number };
-      const client = await Client.connect(`docker://127.0.0.1:${port}`);
+      await using proxy = await stallingProxy(address.replace("docker://", ""));
+      await using client = await Client.connect(`docker://${proxy.host}`);
       const step = registryImage(`${registry()}/library/busybox:1.36`)
         .run(["/bin/sh", "-c", `echo up; sleep 100 # ${name} ${Date.now()}`])
         .root();
       const solve = client.solve(marshal(step));
       for await (const event of solve) if (event.type === "log") break;
-      dead = true;
+      proxy.stall("both ways");
       const since = Date.now();
       const error = await solve.result.catch((reason: unknown) => reason);
       const seconds = (Date.now() - since) / 1000;
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-      await client.close();
       return { name, error, seconds };
     }),
   );
